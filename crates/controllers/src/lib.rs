@@ -1,1 +1,28 @@
-//! .
+//! The shell around [`certmesh_workflow`]: watch → observe → decide → apply → status last.
+//!
+//! ```text
+//!            ┌────────── driver ───────────┐
+//!  cache ──▶ │ one pass at a time per key  │ ──▶ agent::pass  / issuer::pass
+//!  (watch)   │ caches must show own writes │       observe ▸ workflow::…::decide ▸ apply ▸ status
+//!            └─────────────────────────────┘
+//! ```
+//!
+//! Thin on purpose: what is not in `workflow` is not simulated, so nothing is decided here.
+
+mod cache;
+mod clock;
+mod driver;
+mod error;
+mod health;
+mod issuance_log;
+mod kubeconfig;
+mod metrics;
+
+pub use cache::{Cache, Change, watch_config};
+pub use clock::Clock;
+pub use driver::{Driver, DriverBuilder, Pass, Reconciler, Trigger, Written};
+pub use error::{PassError, status_code};
+pub use health::{Readiness, serve as serve_health};
+pub use issuance_log::IssuanceLog;
+pub use kubeconfig::{KubeconfigRefusal, client_from_secret, parse as parse_kubeconfig};
+pub use metrics::Metrics;

@@ -1,0 +1,180 @@
+//! A watched set of objects: what is there now, and a call for each change.
+//!
+//! Built on kube's reflector. What it adds: a callback that also fires for objects that vanish in a relist, and the
+//! watch's health, so that an unreachable cluster can be reported where people look.
+
+use futures::{Stream, StreamExt};
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::pin::pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio_util::sync::CancellationToken;
+
+/// A half-open connection is noticed after this many seconds rather than after the client's five minutes.
+const WATCH_SECONDS: u32 = 50;
+
+/// What a watch is like: reconnects before a dead connection could go unnoticed.
+pub fn watch_config() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
+/// What a watch tells.
+pub enum Change<'a, K> {
+    /// The object appeared, changed or vanished; this is its last known form.
+    Object(&'a K),
+    /// The watch broke, or works again. Everything that depends on it may look different.
+    Health,
+}
+
+/// A watched set of objects. Cheap to clone.
+pub struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
+    store: Store<K>,
+    health: Arc<RwLock<Option<String>>>,
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Clone for Cache<K> {
+    fn clone(&self) -> Self {
+        Self { store: self.store.clone(), health: Arc::clone(&self.health) }
+    }
+}
+
+impl<K> Cache<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    /// Watches the objects of `api` (for metadata alone: `Api<PartialObjectMeta<…>>`), and a task to run that does it until `stop`.
+    pub fn watch(
+        api: Api<K>,
+        config: watcher::Config,
+        stop: CancellationToken,
+        on_change: impl Fn(Change<'_, K>) + Send + 'static,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        Self::over(watch(api, config), stop, on_change)
+    }
+
+    fn over(
+        stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+        stop: CancellationToken,
+        on_change: impl Fn(Change<'_, K>) + Send + 'static,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (reader, mut writer) = store::<K>();
+        let cache = Self { store: reader.clone(), health: Arc::new(RwLock::new(None)) };
+        let health = Arc::clone(&cache.health);
+        let task = async move {
+            let mut events = pin!(stream.default_backoff());
+            let mut before_relist = HashMap::new();
+            loop {
+                let item = tokio::select! {
+                    () = stop.cancelled() => return,
+                    item = events.next() => item,
+                };
+                match item {
+                    None => return,
+                    Some(Err(error)) => {
+                        if set(&health, Some(error.to_string())) {
+                            tracing::warn!(kind = %K::kind(&()), %error, "watch broke, reconnecting");
+                            on_change(Change::Health);
+                        }
+                    }
+                    Some(Ok(event)) => {
+                        if matches!(event, Event::Init) {
+                            before_relist = by_key(&reader);
+                        }
+                        writer.apply_watcher_event(&event);
+                        if !matches!(event, Event::Init) && set(&health, None) {
+                            on_change(Change::Health);
+                        }
+                        match &event {
+                            Event::Apply(object) | Event::Delete(object) => on_change(Change::Object(object)),
+                            Event::InitDone => {
+                                relisted(&reader, std::mem::take(&mut before_relist), &on_change)
+                            }
+                            Event::Init | Event::InitApply(_) => {}
+                        }
+                    }
+                }
+            }
+        };
+        (cache, task)
+    }
+
+    /// The object, if there is one.
+    pub fn get(&self, namespace: Option<&str>, name: &str) -> Option<Arc<K>> {
+        let key = ObjectRef::<K>::new(name);
+        self.store.get(&match namespace {
+            Some(namespace) => key.within(namespace),
+            None => key,
+        })
+    }
+
+    /// All objects.
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.store.state()
+    }
+
+    /// Waits for the first list to be complete.
+    pub async fn synced(&self) {
+        // The writer is dropped only with its task, at shutdown; nobody needs a synced cache then.
+        let _ = self.store.wait_until_ready().await;
+    }
+
+    /// Why the watch does not work at the moment, if it does not.
+    pub fn problem(&self) -> Option<String> {
+        self.health.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the object in the cache has at least this resourceVersion.
+    pub fn shows_version(&self, namespace: Option<&str>, name: &str, resource_version: &str) -> bool {
+        self.get(namespace, name).and_then(|object| object.resource_version()).is_some_and(|seen| {
+            match (seen.parse::<u64>(), resource_version.parse::<u64>()) {
+                (Ok(seen), Ok(wanted)) => seen >= wanted,
+                _ => seen == resource_version,
+            }
+        })
+    }
+
+    /// Whether the cache no longer holds the object with this uid.
+    pub fn shows_deletion(&self, namespace: Option<&str>, name: &str, uid: &str) -> bool {
+        self.get(namespace, name).is_none_or(|object| {
+            object.meta().uid.as_deref() != Some(uid) || object.meta().deletion_timestamp.is_some()
+        })
+    }
+}
+
+/// Sets the health; true when it changed between good and bad.
+fn set(health: &RwLock<Option<String>>, value: Option<String>) -> bool {
+    let mut health = health.write().unwrap_or_else(PoisonError::into_inner);
+    let changed = health.is_some() != value.is_some();
+    if changed || value.is_some() {
+        *health = value;
+    }
+    changed
+}
+
+fn by_key<K: Resource<DynamicType = ()> + Clone + 'static>(
+    store: &Store<K>,
+) -> HashMap<ObjectRef<K>, Arc<K>> {
+    store.state().into_iter().map(|object| (ObjectRef::from_obj(&*object), object)).collect()
+}
+
+/// After a relist every object may have changed, and those that are gone send no event of their own.
+fn relisted<K: Resource<DynamicType = ()> + Clone + 'static>(
+    store: &Store<K>,
+    before: HashMap<ObjectRef<K>, Arc<K>>,
+    on_change: &impl Fn(Change<'_, K>),
+) {
+    let now = by_key(store);
+    for object in now.values() {
+        on_change(Change::Object(object));
+    }
+    for (key, object) in &before {
+        if !now.contains_key(key) {
+            on_change(Change::Object(object));
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What a controller counts and times. Names and labels are stable; docs/operate.md lists them.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use std::sync::Arc;
+
+/// Labels of a counted write.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct WriteLabels {
+    /// Kind of the object.
+    pub kind: &'static str,
+    /// create, update, delete or status.
+    pub verb: &'static str,
+}
+
+/// Labels of a transition of an IssuedCertificate.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct TransitionLabels {
+    /// The state it is in now.
+    pub state: &'static str,
+    /// The reason of its headline condition.
+    pub reason: &'static str,
+}
+
+/// Labels of a decision on a request.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct DecisionLabels {
+    /// The cluster that asked.
+    pub cluster: String,
+    /// `signed` or `refused`.
+    pub decision: &'static str,
+}
+
+/// Labels of a cluster.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ClusterLabels {
+    /// The registered name.
+    pub cluster: String,
+}
+
+/// Labels of a pass.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct PassLabels {
+    /// `ok`, `conflict` or `error`.
+    pub result: &'static str,
+}
+
+/// A controller's metrics. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    /// Passes by result.
+    pub passes: Family<PassLabels, Counter>,
+    /// API writes by kind and verb, events aside.
+    pub writes: Family<WriteLabels, Counter>,
+    /// State transitions written to a status.
+    pub transitions: Family<TransitionLabels, Counter>,
+    /// Requests decided on.
+    pub decisions: Family<DecisionLabels, Counter>,
+    /// Seconds from a request's creation to its signature.
+    pub signed_after: Histogram,
+    /// Seconds from a request's creation to its certificate in the issued Secret.
+    pub stored_after: Histogram,
+    /// 1 while a registered cluster's watches work, else 0.
+    pub cluster_connected: Family<ClusterLabels, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("certmesh");
+        let passes = Family::default();
+        registry.register("passes", "Passes by result", passes.clone());
+        let writes = Family::default();
+        registry.register("api_writes", "Writes to an API server, events aside", writes.clone());
+        let transitions = Family::default();
+        registry.register("transitions", "State transitions of IssuedCertificates", transitions.clone());
+        let decisions = Family::default();
+        registry.register("request_decisions", "Decisions on certificate requests", decisions.clone());
+        let signed_after = seconds();
+        registry.register("signed_after_seconds", "From request to signature", signed_after.clone());
+        let stored_after = seconds();
+        registry.register("stored_after_seconds", "From request to the issued Secret", stored_after.clone());
+        let cluster_connected = Family::default();
+        registry.register("cluster_connected", "Whether a cluster's watches work", cluster_connected.clone());
+        Self {
+            registry: Arc::new(registry),
+            passes,
+            writes,
+            transitions,
+            decisions,
+            signed_after,
+            stored_after,
+            cluster_connected,
+        }
+    }
+}
+
+impl Metrics {
+    /// The OpenMetrics exposition.
+    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    /// Counts a write.
+    pub fn wrote(&self, kind: &'static str, verb: &'static str) {
+        self.writes.get_or_create(&WriteLabels { kind, verb }).inc();
+    }
+}
+
+/// 5 ms to about 2.7 minutes.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.005, 2.0, 16))
+}
