@@ -1,0 +1,68 @@
+//! One step of a path: may this certificate be the issuer of the path below it?
+
+use const_oid::db::rfc5280::{ID_KP_CLIENT_AUTH, ID_KP_SERVER_AUTH};
+
+use super::{VerificationError, name_constraints};
+use crate::certificate::Certificate;
+
+/// Every check of a step but the signature, cheap ones first. The path goes from the certificate to verify up to the one
+/// that names this issuer.
+pub(super) fn check(issuer: &Certificate, path: &[Certificate]) -> Result<(), VerificationError> {
+    let head = path.last().expect("a path starts with the certificate to verify");
+    check_authority_key(issuer, head)?;
+    check_is_ca(issuer)?;
+    check_may_issue(issuer)?;
+    check_path_length(issuer, path)?;
+    name_constraints::check(issuer, path)
+}
+
+/// OpenSSL and BoringSSL do not take an issuer whose key identifier is another than the one named.
+fn check_authority_key(issuer: &Certificate, head: &Certificate) -> Result<(), VerificationError> {
+    let Some(named) = &head.extensions().authority_key else { return Ok(()) };
+    let differs = |named: Option<bool>| named == Some(false);
+    let identifiers = named.key_identifier.as_ref().zip(issuer.subject_key_identifier());
+    let is_another = differs(identifiers.map(|(named, actual)| named == actual))
+        || differs(named.serial_number.as_ref().map(|serial| serial == issuer.serial_number()))
+        || differs(named.issuer.as_ref().map(|name| name == issuer.issuer()));
+    if !is_another {
+        return Ok(());
+    }
+    Err(VerificationError::AuthorityKeyMismatch {
+        subject: head.subject().to_string(),
+        issuer: issuer.subject().to_string(),
+    })
+}
+
+fn check_is_ca(issuer: &Certificate) -> Result<(), VerificationError> {
+    if issuer.is_ca() {
+        return Ok(());
+    }
+    Err(VerificationError::IssuerNotCa { issuer: issuer.subject().to_string() })
+}
+
+/// What a CA must allow wherever it stands on a path, at the start too.
+pub(super) fn check_may_issue(ca: &Certificate) -> Result<(), VerificationError> {
+    if !ca.may_sign_certificates() {
+        return Err(VerificationError::MayNotSign { issuer: ca.subject().to_string() });
+    }
+    // Extended key usages of a CA bind the leaves below it in Go, webpki and BoringSSL. A workload is server and client;
+    // webpki does not know anyExtendedKeyUsage.
+    match &ca.extensions().extended_key_usage {
+        Some(usages) if !(usages.contains(&ID_KP_SERVER_AUTH) && usages.contains(&ID_KP_CLIENT_AUTH)) => {
+            Err(VerificationError::ExtendedKeyUsageForbidsTls { issuer: ca.subject().to_string() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// RFC 5280 would not count the last certificate nor self-issued ones; Go and webpki do count the latter, and a CA that is
+/// last here is one above leaves later.
+fn check_path_length(issuer: &Certificate, path: &[Certificate]) -> Result<(), VerificationError> {
+    let below = path.iter().filter(|certificate| certificate.is_ca()).count();
+    match issuer.path_length() {
+        Some(limit) if below > usize::from(limit) => {
+            Err(VerificationError::PathLengthExceeded { issuer: issuer.subject().to_string(), limit, below })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
