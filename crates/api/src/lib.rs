@@ -16,6 +16,8 @@
 
 // The derive of `KubeSchema` repeats each struct inside a function, where its `pub` reaches nothing.
 #![allow(unreachable_pub)]
+// Printer columns repeat `type_ = "string"`, which clippy takes for one attribute given twice.
+#![allow(clippy::duplicated_attributes)]
 
 pub mod certificates;
 mod cluster_name;
