@@ -1,0 +1,283 @@
+//! What an IssuedCertificate asks for.
+
+use std::time::Duration;
+
+use certmesh_api::certificates::{
+    CertificateAuthorityError, CertificateAuthorityRef, CertificateRotationState, IssuedCertificate,
+    IssuedCertificateSpec, KeyOptionsError, ObjectRef,
+};
+use certmesh_api::names::{annotations, deletion_policy};
+use certmesh_x509::{Fingerprint, HostError, Hosts, KeyAlgorithm, SubjectName, SubjectNameError};
+
+use crate::need::Digest;
+use crate::object::{annotation, name_of};
+
+/// Seconds; below it a certificate would be renewed faster than a cluster can follow.
+const SHORTEST_LIFETIME: u64 = 60;
+
+/// What an IssuedCertificate says, wherever it is stored.
+#[derive(Clone, Debug)]
+pub struct IntentFacts {
+    /// The certificate to issue, or what is wrong with the spec.
+    pub wanted: Result<Wanted, SpecProblem>,
+    /// Where the agent writes it. Nothing: the sidecar agent keeps it in memory.
+    pub target: Option<ObjectRef>,
+    /// The nonce with which a person asked for a renewal.
+    pub renew: Option<Digest>,
+    /// A person allowed to take over a Secret that is not ours.
+    pub adopt: bool,
+    /// A person accepted that the roots in use are replaced.
+    pub replace_root: bool,
+    /// The issued Secret goes with the intent.
+    pub deletes_secret: bool,
+}
+
+/// What the copy of an intent says.
+#[derive(Clone, Debug)]
+pub struct CopyFacts {
+    /// The intent it is a copy of. Nothing: nobody's copy, left alone.
+    pub origin: Option<Origin>,
+    /// Fingerprint of the chain and roots that the issuer would sign under. Nothing: it does not know yet.
+    pub trust: Option<Fingerprint>,
+    /// What it asks for.
+    pub intent: IntentFacts,
+}
+
+/// Which intent a copy is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Namespace (the cluster) and name of the intent.
+    pub intent: ObjectRef,
+    /// The intent's uid.
+    pub uid: String,
+    /// The generation of the intent that was copied.
+    pub generation: i64,
+}
+
+/// A certificate that can be issued.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Its subject.
+    pub subject: SubjectName,
+    /// Its subject alternative names.
+    pub hosts: Hosts,
+    /// The kind of key to make.
+    pub algorithm: KeyAlgorithm,
+    /// How long it lives.
+    pub lifetime: Duration,
+    /// The part of its lifetime before its end in which it is renewed.
+    pub renewal_ratio: f64,
+    /// Which CA signs, and which roots go with it.
+    pub authorities: Authorities,
+    /// Digest of all of the above that a certificate's content follows from.
+    pub digest: Digest,
+}
+
+/// The signing CAs that a spec names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authorities {
+    /// No rotation: one CA and its roots.
+    One(ObjectRef),
+    /// A step of a root rotation.
+    Rotating {
+        /// The step.
+        step: RotationStep,
+        /// The CA being left.
+        old: ObjectRef,
+        /// The CA to come.
+        new: ObjectRef,
+    },
+}
+
+impl Authorities {
+    /// The Secret of the CA that signs.
+    pub fn signer(&self) -> &ObjectRef {
+        match self {
+            Self::One(only) => only,
+            Self::Rotating { step: RotationStep::AddingNewRoot | RotationStep::PreviousCa, old, .. } => old,
+            Self::Rotating { new, .. } => new,
+        }
+    }
+
+    /// The Secrets that chain and roots are built from: the signer's, and during two of the steps another one.
+    pub fn needed(&self) -> impl Iterator<Item = &ObjectRef> {
+        let other = match self {
+            Self::Rotating { step: RotationStep::AddingNewRoot, new, .. } => Some(new),
+            Self::Rotating { step: RotationStep::PropagatingNewIntermediate, old, .. } => Some(old),
+            Self::One(_) | Self::Rotating { .. } => None,
+        };
+        std::iter::once(self.signer()).chain(other)
+    }
+}
+
+/// The steps of a root rotation that an IssuedCertificate can be in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationStep {
+    /// Old and new root, the old signer.
+    AddingNewRoot,
+    /// Old and new root, the new signer.
+    PropagatingNewIntermediate,
+    /// The new root alone, the new signer.
+    DeletingOldRoot,
+    /// Rolled back: the old root alone, the old signer.
+    PreviousCa,
+}
+
+/// Why nothing can be issued for a spec. Each message says what to change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecProblem {
+    /// Hosts are missing or bad.
+    #[error("spec.hosts: {0}")]
+    Hosts(#[from] HostError),
+    /// The subject cannot be made.
+    #[error("spec.certOptions.orgName: {0}")]
+    Subject(#[from] SubjectNameError),
+    /// The key cannot be made.
+    #[error("spec.{0}")]
+    Key(#[from] KeyOptionsError),
+    /// The lifetime is too short.
+    #[error("spec.certOptions.ttlSeconds is {0}: use at least 60")]
+    Lifetime(u64),
+    /// No CA, or no single one.
+    #[error("{0}")]
+    Authority(#[from] CertificateAuthorityError),
+    /// A CA at the remote side.
+    #[error(
+        "spec.agentCa: this version cannot request certificates from Vault yet; use glooMeshCa.signingCertificateSecret"
+    )]
+    AgentCaUnsupported,
+    /// A rotation step without the CA being left.
+    #[error(
+        "spec.rotationState needs spec.previousGlooMeshCa.signingCertificateSecret with name and namespace: it names the CA being left"
+    )]
+    PreviousCaMissing,
+    /// A state that only a VirtualMesh can be in.
+    #[error(
+        "spec.rotationState {0:?} is no step of an IssuedCertificate: use NOT_ROTATING, ADDING_NEW_ROOT, PROPAGATING_NEW_INTERMEDIATE, DELETING_OLD_ROOT or PREVIOUS_CA"
+    )]
+    NotAStep(CertificateRotationState),
+    /// The target is not named in full.
+    #[error("spec.issuedCertificateSecret needs both name and namespace")]
+    TargetIncomplete,
+    /// The target would overwrite the pending key.
+    #[error(
+        "spec.issuedCertificateSecret names {0}, where the private key waits while a request is open: choose another name"
+    )]
+    TargetIsPendingKey(ObjectRef),
+}
+
+impl SpecProblem {
+    /// The CamelCase reason of conditions and events.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::AgentCaUnsupported => "AgentCaUnsupported",
+            _ => "InvalidSpec",
+        }
+    }
+}
+
+/// Reads an intent in the management cluster.
+pub fn intent(intent: &IssuedCertificate) -> IntentFacts {
+    read(intent, &name_of(intent))
+}
+
+/// Reads the copy of an intent in a remote cluster.
+pub fn copy(copy: &IssuedCertificate) -> CopyFacts {
+    let origin = origin(copy);
+    let intent_name = origin.as_ref().map_or_else(|| name_of(copy), |origin| origin.intent.clone());
+    let mut intent = read(copy, &intent_name);
+    if let Some(target) = intent.target.as_ref().filter(|target| **target == name_of(copy)) {
+        intent.wanted = Err(SpecProblem::TargetIsPendingKey(target.clone()));
+    }
+    let trust = annotation(copy, annotations::TRUST_FINGERPRINT).and_then(|text| text.parse().ok());
+    CopyFacts { origin, trust, intent }
+}
+
+fn origin(copy: &IssuedCertificate) -> Option<Origin> {
+    let (namespace, name) = annotation(copy, annotations::INTENT)?.split_once('/')?;
+    if namespace.is_empty() || name.is_empty() || name.contains('/') {
+        return None;
+    }
+    Some(Origin {
+        intent: ObjectRef::new(namespace, name),
+        uid: annotation(copy, annotations::INTENT_UID)?.to_owned(),
+        generation: annotation(copy, annotations::INTENT_GENERATION)?.parse().ok()?,
+    })
+}
+
+fn read(object: &IssuedCertificate, intent: &ObjectRef) -> IntentFacts {
+    let says = |key, value| annotation(object, key) == Some(value);
+    IntentFacts {
+        wanted: wanted(&object.spec, intent),
+        target: object.spec.issued_certificate_secret.clone(),
+        renew: annotation(object, annotations::RENEW).map(|nonce| Digest::of(nonce.as_bytes())),
+        adopt: says(annotations::ADOPT, "true"),
+        replace_root: says(annotations::REPLACE_ROOT, "true"),
+        deletes_secret: says(annotations::DELETION_POLICY, deletion_policy::DELETE),
+    }
+}
+
+fn wanted(spec: &IssuedCertificateSpec, intent: &ObjectRef) -> Result<Wanted, SpecProblem> {
+    let authorities = authorities(spec)?;
+    let hosts = Hosts::parse(&spec.hosts)?;
+    let subject = SubjectName::intermediate(spec.organization(), &intent.name, &intent.namespace)?;
+    let options = spec.options();
+    let algorithm = options.key_algorithm()?;
+    let seconds = options.lifetime_seconds();
+    if seconds < SHORTEST_LIFETIME {
+        return Err(SpecProblem::Lifetime(seconds));
+    }
+    if spec.issued_certificate_secret.as_ref().is_some_and(is_incomplete) {
+        return Err(SpecProblem::TargetIncomplete);
+    }
+    let digest = digest(&hosts, spec.organization(), algorithm, seconds, authorities.signer());
+    Ok(Wanted {
+        subject,
+        hosts,
+        algorithm,
+        lifetime: Duration::from_secs(seconds),
+        renewal_ratio: options.renewal_ratio(),
+        authorities,
+        digest,
+    })
+}
+
+fn authorities(spec: &IssuedCertificateSpec) -> Result<Authorities, SpecProblem> {
+    let new = match spec.certificate_authority()? {
+        CertificateAuthorityRef::GlooMesh(secret) => secret.clone(),
+        CertificateAuthorityRef::Agent(_) => return Err(SpecProblem::AgentCaUnsupported),
+    };
+    let step = match spec.rotation_state {
+        CertificateRotationState::NotRotating => return Ok(Authorities::One(new)),
+        CertificateRotationState::AddingNewRoot => RotationStep::AddingNewRoot,
+        CertificateRotationState::PropagatingNewIntermediate => RotationStep::PropagatingNewIntermediate,
+        CertificateRotationState::DeletingOldRoot => RotationStep::DeletingOldRoot,
+        CertificateRotationState::PreviousCa => RotationStep::PreviousCa,
+        other => return Err(SpecProblem::NotAStep(other)),
+    };
+    let old = spec.previous_gloo_mesh_ca.as_ref().and_then(|ca| ca.signing_certificate_secret.as_ref());
+    match old.filter(|old| !is_incomplete(old)) {
+        Some(old) => Ok(Authorities::Rotating { step, old: old.clone(), new }),
+        None => Err(SpecProblem::PreviousCaMissing),
+    }
+}
+
+fn is_incomplete(reference: &ObjectRef) -> bool {
+    reference.name.is_empty() || reference.namespace.is_empty()
+}
+
+/// Covers what a certificate's own content follows from. Chain and roots are the trust fingerprint's: the last step of a
+/// rotation and the rest after it sign the same, and must not issue twice. The order of hosts says nothing.
+fn digest(
+    hosts: &Hosts,
+    organization: &str,
+    algorithm: KeyAlgorithm,
+    seconds: u64,
+    signer: &ObjectRef,
+) -> Digest {
+    let mut names: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    names.sort_unstable();
+    // No part can hold a line break: hosts, names and organizations with one are refused before.
+    let text = format!("{}\n{organization}\n{algorithm}\n{seconds}\n{signer}", names.join(" "));
+    Digest::of(text.as_bytes())
+}
