@@ -75,8 +75,10 @@ impl Kubeconfig {
 
     /// The file's text, as kubectl writes it.
     pub fn to_yaml(&self) -> String {
-        let context_namespace =
-            self.namespace.as_ref().map_or_else(String::new, |namespace| format!("    namespace: {}\n", quoted(namespace)));
+        let context_namespace = self
+            .namespace
+            .as_ref()
+            .map_or_else(String::new, |namespace| format!("    namespace: {}\n", quoted(namespace)));
         format!(
             "apiVersion: v1\nkind: Config\nclusters:\n- name: {cluster}\n  cluster:\n    server: {server}\n    \
              certificate-authority-data: {ca}\nusers:\n- name: {user}\n  user:\n    token: {token}\ncontexts:\n- name: \
@@ -120,15 +122,20 @@ mod tests {
 
     fn kubeconfig() -> Kubeconfig {
         let token = BearerToken::new("t: \"0\"\n# x");
-        Kubeconfig::new("cluster-1", "https://127.0.0.1:1", "PEM\n", "admin", token).with_namespace("certmesh")
+        Kubeconfig::new("cluster-1", "https://127.0.0.1:1", "PEM\n", "admin", token)
+            .with_namespace("certmesh")
     }
 
     #[test]
     fn kube_reads_what_we_write() {
-        let read: kube::config::Kubeconfig = kube::config::Kubeconfig::from_yaml(&kubeconfig().to_yaml()).unwrap();
+        let read: kube::config::Kubeconfig =
+            kube::config::Kubeconfig::from_yaml(&kubeconfig().to_yaml()).unwrap();
         assert_eq!(read.current_context.as_deref(), Some("cluster-1"));
         let context = read.contexts[0].context.clone().unwrap();
-        assert_eq!((context.namespace.as_deref(), context.user.as_deref()), (Some("certmesh"), Some("admin")));
+        assert_eq!(
+            (context.namespace.as_deref(), context.user.as_deref()),
+            (Some("certmesh"), Some("admin"))
+        );
         let cluster = read.clusters[0].cluster.clone().unwrap();
         assert_eq!(cluster.server.as_deref(), Some("https://127.0.0.1:1"));
         assert_eq!(cluster.certificate_authority_data.as_deref(), Some("UEVNCg=="));

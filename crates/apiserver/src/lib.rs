@@ -11,10 +11,20 @@
 //!   status    errors as clients see them
 //! ```
 
+pub mod cluster;
+pub mod http;
+pub mod kubeconfig;
 pub mod patch;
 pub mod rbac;
 pub mod resource;
 pub mod selector;
+pub mod server;
+mod serving_tls;
 pub mod status;
 pub mod store;
 pub mod table;
+
+pub use cluster::{Cluster, ClusterError};
+pub use kubeconfig::Kubeconfig;
+pub use server::{Limits, ServeError, Server};
+pub use serving_tls::PkiError;

@@ -63,7 +63,9 @@ impl Default for Limits {
 #[derive(Debug, Error)]
 pub enum ServeError {
     /// The address is taken, or not ours.
-    #[error("cannot listen on {address} for cluster {cluster:?}: {source}; choose another port, or 0 for any")]
+    #[error(
+        "cannot listen on {address} for cluster {cluster:?}: {source}; choose another port, or 0 for any"
+    )]
     Bind {
         /// The cluster's name.
         cluster: String,
@@ -200,7 +202,10 @@ impl Connection {
         }
     }
 
-    async fn handshake_and_serve(self, stream: TcpStream) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn handshake_and_serve(
+        self,
+        stream: TcpStream,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let stream = timeout(self.limits.handshake_timeout, self.tls.accept(stream)).await??;
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.header_timeout);
@@ -210,7 +215,8 @@ impl Connection {
             .keep_alive_interval(self.limits.keep_alive_interval)
             // As kube-apiserver: enough for a client that watches everything over one connection.
             .max_concurrent_streams(1000);
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.service));
+        let connection =
+            builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.service));
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             biased;

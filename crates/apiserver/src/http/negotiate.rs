@@ -5,11 +5,14 @@
 //! accepts it gets JSON, which every Kubernetes client reads by its `Content-Type`; one that sends it is told 415.
 
 use http::{HeaderMap, header};
-use thiserror::Error;
+
+use crate::status::ApiStatus;
+
+const MEDIA_TYPES: [&str; 2] = ["application/json", "application/yaml"];
 
 /// How an answer's bytes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Encoding {
+pub(crate) enum Encoding {
     /// `application/json`.
     Json,
     /// `application/yaml`; not for watches.
@@ -18,7 +21,7 @@ pub enum Encoding {
 
 impl Encoding {
     /// Value of the answer's `Content-Type`.
-    pub fn content_type(self) -> &'static str {
+    pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::Yaml => "application/yaml",
@@ -28,7 +31,7 @@ impl Encoding {
 
 /// What of an object or list a client asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum View {
+pub(crate) enum View {
     /// The object itself.
     Full,
     /// `meta.k8s.io/v1` PartialObjectMetadata or PartialObjectMetadataList.
@@ -39,51 +42,28 @@ pub enum View {
 
 /// An acceptable answer to a request about a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Accepted {
+pub(crate) struct Accepted {
     /// Bytes.
-    pub encoding: Encoding,
+    pub(crate) encoding: Encoding,
     /// Content.
-    pub view: View,
-}
-
-/// Nothing that the `Accept` header lists can be produced (406).
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("only the following media types are accepted: application/json, application/yaml")]
-pub struct NotAcceptable;
-
-/// A request body in a format that is not read here (415).
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the body of the request was in an unknown format - accepted media types include: {accepted}")]
-pub struct UnsupportedMediaType {
-    accepted: &'static str,
+    pub(crate) view: View,
 }
 
 /// Form of a request body that holds an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyFormat {
+pub(crate) enum BodyFormat {
     /// `application/json`, and the default.
     Json,
     /// `application/yaml`.
     Yaml,
 }
 
-/// Form of a `PATCH` body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PatchFormat {
-    /// RFC 6902, `application/json-patch+json`.
-    Json,
-    /// RFC 7386, `application/merge-patch+json`.
-    Merge,
-    /// Kubernetes' own, `application/strategic-merge-patch+json`.
-    StrategicMerge,
-}
-
 /// One clause of an `Accept` header.
 struct MediaRange<'a> {
     media_type: &'a str,
     parameters: Vec<(&'a str, &'a str)>,
-    /// Thousandths, so that it sorts exactly.
-    quality: u16,
+    /// 0 to 1.
+    quality: f32,
 }
 
 impl<'a> MediaRange<'a> {
@@ -95,7 +75,7 @@ impl<'a> MediaRange<'a> {
             .iter()
             .find(|(name, _)| *name == "q")
             .and_then(|(_, value)| value.parse::<f32>().ok())
-            .map_or(1000, |q| (q.clamp(0.0, 1.0) * 1000.0) as u16);
+            .map_or(1.0, |q| q.clamp(0.0, 1.0));
         Self { media_type, parameters, quality }
     }
 
@@ -141,21 +121,21 @@ fn media_ranges(headers: &HeaderMap) -> Vec<MediaRange<'_>> {
         .filter(|clause| !clause.is_empty())
         .map(MediaRange::parse)
         .collect();
-    ranges.sort_by_key(|range| std::cmp::Reverse(range.quality));
+    ranges.sort_by(|a, b| b.quality.total_cmp(&a.quality));
     ranges
 }
 
 /// Chooses the answer's form for a request about a resource.
-pub fn accepted(headers: &HeaderMap) -> Result<Accepted, NotAcceptable> {
+pub(crate) fn accepted(headers: &HeaderMap) -> Result<Accepted, ApiStatus> {
     let ranges = media_ranges(headers);
     if ranges.is_empty() {
         return Ok(Accepted { encoding: Encoding::Json, view: View::Full });
     }
-    ranges.iter().find_map(MediaRange::accepted).ok_or(NotAcceptable)
+    ranges.iter().find_map(MediaRange::accepted).ok_or_else(|| ApiStatus::not_acceptable(&MEDIA_TYPES))
 }
 
 /// Whether the client prefers aggregated discovery (`apidiscovery.k8s.io/v2` APIGroupDiscoveryList) over the old lists.
-pub fn wants_aggregated_discovery(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> bool {
     let is_aggregated = |range: &MediaRange<'_>| {
         range.parameter("as") == Some("APIGroupDiscoveryList")
             && range.parameter("g") == Some("apidiscovery.k8s.io")
@@ -168,30 +148,18 @@ pub fn wants_aggregated_discovery(headers: &HeaderMap) -> bool {
         .is_some_and(is_aggregated)
 }
 
-fn content_type(headers: &HeaderMap) -> Option<&str> {
+/// The media type of the body, without parameters.
+pub(crate) fn content_type(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim()).filter(|media_type| !media_type.is_empty())
 }
 
 /// Reads the `Content-Type` of a body that holds an object.
-pub fn body_format(headers: &HeaderMap) -> Result<BodyFormat, UnsupportedMediaType> {
+pub(crate) fn body_format(headers: &HeaderMap) -> Result<BodyFormat, ApiStatus> {
     match content_type(headers) {
         None | Some("application/json") => Ok(BodyFormat::Json),
         Some("application/yaml") => Ok(BodyFormat::Yaml),
-        Some(_) => Err(UnsupportedMediaType { accepted: "application/json, application/yaml" }),
-    }
-}
-
-/// Reads the `Content-Type` of a `PATCH`. Server-side apply is not offered and therefore not listed.
-pub fn patch_format(headers: &HeaderMap) -> Result<PatchFormat, UnsupportedMediaType> {
-    match content_type(headers) {
-        Some("application/json-patch+json") => Ok(PatchFormat::Json),
-        Some("application/merge-patch+json") => Ok(PatchFormat::Merge),
-        Some("application/strategic-merge-patch+json") => Ok(PatchFormat::StrategicMerge),
-        _ => Err(UnsupportedMediaType {
-            accepted: "application/json-patch+json, application/merge-patch+json, \
-                       application/strategic-merge-patch+json",
-        }),
+        Some(_) => Err(ApiStatus::unsupported_media_type(&MEDIA_TYPES)),
     }
 }
 
@@ -205,13 +173,13 @@ mod tests {
 
     #[test]
     fn accept_picks_the_first_form_we_have() {
-        let json = |view| Ok(Accepted { encoding: Encoding::Json, view });
+        let json = |view| Some(Accepted { encoding: Encoding::Json, view });
         let rows = [
             ("", json(View::Full)),
             ("*/*", json(View::Full)),
             ("application/json", json(View::Full)),
             ("application/json, */*", json(View::Full)),
-            ("application/yaml", Ok(Accepted { encoding: Encoding::Yaml, view: View::Full })),
+            ("application/yaml", Some(Accepted { encoding: Encoding::Yaml, view: View::Full })),
             ("application/yaml;q=0.5,application/json", json(View::Full)),
             ("application/vnd.kubernetes.protobuf", json(View::Full)),
             ("application/vnd.kubernetes.protobuf,application/json", json(View::Full)),
@@ -223,11 +191,11 @@ mod tests {
             ("application/json;as=Table;v=v9;g=meta.k8s.io,application/json", json(View::Full)),
             ("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", json(View::Metadata)),
             ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", json(View::Metadata)),
-            ("application/json;as=Sausage;g=meta.k8s.io;v=v1", Err(NotAcceptable)),
-            ("text/plain", Err(NotAcceptable)),
+            ("application/json;as=Sausage;g=meta.k8s.io;v=v1", None),
+            ("text/plain", None),
         ];
         for (accept, expected) in rows {
-            assert_eq!(accepted(&headers(header::ACCEPT, accept)), expected, "{accept:?}");
+            assert_eq!(accepted(&headers(header::ACCEPT, accept)).ok(), expected, "{accept:?}");
         }
     }
 
@@ -240,7 +208,10 @@ mod tests {
             ("application/json", false),
             ("", false),
             ("application/json,application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", false),
-            ("application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json", false),
+            (
+                "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json",
+                false,
+            ),
         ] {
             assert_eq!(wants_aggregated_discovery(&headers(header::ACCEPT, accept)), expected, "{accept:?}");
         }
@@ -253,20 +224,12 @@ mod tests {
             body_format(&headers(header::CONTENT_TYPE, "application/yaml; charset=utf-8")),
             Ok(BodyFormat::Yaml)
         );
-        let error = body_format(&headers(header::CONTENT_TYPE, "application/vnd.kubernetes.protobuf")).unwrap_err();
+        let error =
+            body_format(&headers(header::CONTENT_TYPE, "application/vnd.kubernetes.protobuf")).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the body of the request was in an unknown format - accepted media types include: \
              application/json, application/yaml"
         );
-        for (content_type, expected) in [
-            ("application/json-patch+json", Some(PatchFormat::Json)),
-            ("application/merge-patch+json", Some(PatchFormat::Merge)),
-            ("application/strategic-merge-patch+json", Some(PatchFormat::StrategicMerge)),
-            ("application/apply-patch+yaml", None),
-            ("application/json", None),
-        ] {
-            assert_eq!(patch_format(&headers(header::CONTENT_TYPE, content_type)).ok(), expected, "{content_type}");
-        }
     }
 }

@@ -6,13 +6,13 @@ use thiserror::Error;
 
 /// A parsed query string. A parameter given twice counts once, with its first value, as upstream reads it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query {
+pub(crate) struct Query {
     pairs: Vec<(String, String)>,
 }
 
 /// A query parameter whose value cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum QueryError {
+pub(crate) enum QueryError {
     /// Not an integer where one is needed.
     #[error("strconv.ParseInt: parsing {value:?}: invalid syntax")]
     NotAnInteger {
@@ -25,7 +25,7 @@ pub enum QueryError {
 
 impl Query {
     /// Parses `application/x-www-form-urlencoded` text; never fails, broken escapes are kept as they are.
-    pub fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         if text.is_empty() {
             return Self::default();
         }
@@ -33,7 +33,7 @@ impl Query {
     }
 
     /// First value of `parameter`; an empty value counts as absent.
-    pub fn text(&self, parameter: &str) -> Option<&str> {
+    pub(crate) fn text(&self, parameter: &str) -> Option<&str> {
         self.pairs
             .iter()
             .find(|(key, _)| key == parameter)
@@ -42,24 +42,24 @@ impl Query {
     }
 
     /// Every value of `parameter`.
-    pub fn all<'a>(&'a self, parameter: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, parameter: &'a str) -> impl Iterator<Item = &'a str> {
         self.pairs.iter().filter(move |(key, _)| key == parameter).map(|(_, value)| value.as_str())
     }
 
     /// A Kubernetes boolean: absent, `false` and `0` are false, `true` and anything else (also an empty value) are true
     /// (`k8s.io/apimachinery/pkg/runtime.Convert_Slice_string_To_bool`).
-    pub fn flag(&self, parameter: &str) -> bool {
+    pub(crate) fn flag(&self, parameter: &str) -> bool {
         self.optional_flag(parameter).unwrap_or(false)
     }
 
     /// Like [`Query::flag`], telling absence from false.
-    pub fn optional_flag(&self, parameter: &str) -> Option<bool> {
+    pub(crate) fn optional_flag(&self, parameter: &str) -> Option<bool> {
         let (_, value) = self.pairs.iter().find(|(key, _)| key == parameter)?;
         Some(!(value.eq_ignore_ascii_case("false") || value == "0"))
     }
 
     /// An integer parameter.
-    pub fn integer(&self, parameter: &'static str) -> Result<Option<i64>, QueryError> {
+    pub(crate) fn integer(&self, parameter: &'static str) -> Result<Option<i64>, QueryError> {
         self.text(parameter)
             .map(|value| {
                 value.parse().map_err(|_| QueryError::NotAnInteger { parameter, value: value.to_owned() })
@@ -68,18 +68,18 @@ impl Query {
     }
 
     /// A duration in whole seconds; negative ones count as absent, as upstream treats `timeoutSeconds`.
-    pub fn seconds(&self, parameter: &'static str) -> Result<Option<Duration>, QueryError> {
+    pub(crate) fn seconds(&self, parameter: &'static str) -> Result<Option<Duration>, QueryError> {
         Ok(self.integer(parameter)?.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs))
     }
 
     /// Whether a collection `GET` is a watch.
-    pub fn is_watch(&self) -> bool {
+    pub(crate) fn is_watch(&self) -> bool {
         self.flag("watch")
     }
 
     /// The object name that `fieldSelector=metadata.name=NAME` restricts a collection to, if it is one that could be a
     /// path segment.
-    pub fn exact_name_in_field_selector(&self) -> Option<String> {
+    pub(crate) fn exact_name_in_field_selector(&self) -> Option<String> {
         let selector = self.text("fieldSelector")?;
         selector.split(',').find_map(exact_name).map(str::to_owned)
     }

@@ -16,82 +16,47 @@ use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::query::Query;
+use crate::resource::{GroupVersionResource, Verb};
 
-/// The verb that authorization sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verb {
-    /// `GET` of one object.
-    Get,
-    /// `GET` of a collection.
-    List,
-    /// `GET` of a collection with `watch=true`.
-    Watch,
-    /// `POST`.
-    Create,
-    /// `PUT`.
-    Update,
-    /// `PATCH`.
-    Patch,
-    /// `DELETE` of one object.
-    Delete,
-    /// `DELETE` of a collection.
-    DeleteCollection,
-}
-
-impl Verb {
-    /// The verb as RBAC rules and error messages spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::List => "list",
-            Self::Watch => "watch",
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Patch => "patch",
-            Self::Delete => "delete",
-            Self::DeleteCollection => "deletecollection",
-        }
-    }
-
-    fn of_method(method: &Method) -> Option<Self> {
-        match *method {
-            Method::GET | Method::HEAD => Some(Self::Get),
-            Method::POST => Some(Self::Create),
-            Method::PUT => Some(Self::Update),
-            Method::PATCH => Some(Self::Patch),
-            Method::DELETE => Some(Self::Delete),
-            _ => None,
-        }
+/// What a method asks of one object; a missing name turns some of these into verbs on the collection.
+fn verb_of(method: &Method) -> Option<Verb> {
+    match *method {
+        Method::GET | Method::HEAD => Some(Verb::Get),
+        Method::POST => Some(Verb::Create),
+        Method::PUT => Some(Verb::Update),
+        Method::PATCH => Some(Verb::Patch),
+        Method::DELETE => Some(Verb::Delete),
+        _ => None,
     }
 }
 
 /// A request for a resource, a collection of them, or a subresource.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResourceRequest {
+pub(crate) struct ResourceRequest {
     /// What is to be done.
-    pub verb: Verb,
+    pub(crate) verb: Verb,
     /// API group; empty for the core group.
-    pub group: String,
+    pub(crate) group: String,
     /// API version, e.g. `v1`.
-    pub version: String,
+    pub(crate) version: String,
     /// Plural resource name, e.g. `secrets`.
-    pub resource: String,
+    pub(crate) resource: String,
     /// Subresource, e.g. `status`.
-    pub subresource: Option<String>,
+    pub(crate) subresource: Option<String>,
     /// Namespace, where the path names one.
-    pub namespace: Option<String>,
+    pub(crate) namespace: Option<String>,
     /// Object name from the path.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Name that authorization sees: the path's, or the one a collection request's
     /// `fieldSelector=metadata.name=NAME` restricts it to.
-    pub authorized_name: Option<String>,
+    pub(crate) authorized_name: Option<String>,
     /// Whether path segments follow the subresource (only proxies use them; we serve none).
-    pub has_trailing_segments: bool,
+    pub(crate) has_trailing_segments: bool,
 }
 
 /// A request as authorization and routing see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RequestInfo {
+pub(crate) enum RequestInfo {
     /// About a resource.
     Resource(Box<ResourceRequest>),
     /// About anything else: discovery, health, version, schemas.
@@ -112,9 +77,16 @@ pub enum RequestInfo {
 
 const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
 
+impl ResourceRequest {
+    /// The resource as the store knows it.
+    pub(crate) fn group_version_resource(&self) -> GroupVersionResource {
+        GroupVersionResource::new(&self.group, &self.version, &self.resource)
+    }
+}
+
 impl RequestInfo {
     /// Reads `method` and `uri`; `query` is the already parsed query of the same URI.
-    pub fn parse(method: &Method, uri: &Uri, query: &Query) -> Self {
+    pub(crate) fn parse(method: &Method, uri: &Uri, query: &Query) -> Self {
         let path = uri.path();
         let Ok(segments) = decode_segments(path) else {
             return Self::Malformed { path: path.to_owned() };
@@ -122,7 +94,7 @@ impl RequestInfo {
         let Some((group, version, rest)) = api_prefix(&segments) else {
             return Self::NonResource { verb: method.as_str().to_ascii_lowercase(), path: path.to_owned() };
         };
-        let Some(verb) = Verb::of_method(method) else {
+        let Some(verb) = verb_of(method) else {
             return Self::MethodNotAllowed;
         };
         Self::Resource(Box::new(resource_request(verb, group, version, rest, query)))
@@ -133,7 +105,9 @@ impl RequestInfo {
 fn api_prefix<'a>(segments: &'a [Cow<'a, str>]) -> Option<(&'a str, &'a str, &'a [Cow<'a, str>])> {
     match segments {
         [api, version, rest @ ..] if api == "api" && !rest.is_empty() => Some(("", version, rest)),
-        [apis, group, version, rest @ ..] if apis == "apis" && !rest.is_empty() => Some((group, version, rest)),
+        [apis, group, version, rest @ ..] if apis == "apis" && !rest.is_empty() => {
+            Some((group, version, rest))
+        }
         _ => None,
     }
 }
@@ -146,9 +120,9 @@ fn resource_request(
     query: &Query,
 ) -> ResourceRequest {
     let (namespace, parts) = split_namespace(rest);
-    let resource = parts.first().map_or_else(String::new, |part| part.to_string());
-    let name = parts.get(1).map(|part| part.to_string());
-    let subresource = parts.get(2).map(|part| part.to_string());
+    let resource = parts.first().map_or_else(String::new, ToString::to_string);
+    let name = parts.get(1).map(ToString::to_string);
+    let subresource = parts.get(2).map(ToString::to_string);
     let verb = match (verb, &name) {
         (Verb::Get, None) if query.is_watch() => Verb::Watch,
         (Verb::Get, None) => Verb::List,
@@ -198,58 +172,76 @@ fn decode_segments(path: &str) -> Result<Vec<Cow<'_, str>>, std::str::Utf8Error>
 mod tests {
     use super::*;
 
-    fn parse(method: Method, path_and_query: &str) -> RequestInfo {
+    fn parse(method: &str, path_and_query: &str) -> RequestInfo {
         let uri: Uri = path_and_query.parse().unwrap();
         let query = Query::parse(uri.query().unwrap_or_default());
-        RequestInfo::parse(&method, &uri, &query)
+        RequestInfo::parse(&method.parse().unwrap(), &uri, &query)
     }
 
-    fn resource(method: Method, path_and_query: &str) -> ResourceRequest {
+    fn resource(method: &str, path_and_query: &str) -> ResourceRequest {
         match parse(method, path_and_query) {
             RequestInfo::Resource(request) => *request,
             other => panic!("{path_and_query} is not a resource request: {other:?}"),
         }
     }
 
+    /// `verb group/version namespace resource subresource name`, with `-` for what is not there.
+    fn described(request: &ResourceRequest) -> String {
+        let or_dash = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".to_owned());
+        format!(
+            "{} {}/{} {} {} {} {}",
+            request.verb.as_str(),
+            request.group,
+            request.version,
+            or_dash(&request.namespace),
+            request.resource,
+            or_dash(&request.subresource),
+            or_dash(&request.name)
+        )
+    }
+
     /// The rows of upstream's `TestGetAPIRequestInfo` that concern what we serve.
     #[test]
     fn resource_paths_read_like_upstream() {
-        type Row<'a> = (Method, &'a str, Verb, &'a str, &'a str, Option<&'a str>, &'a str, Option<&'a str>, Option<&'a str>);
-        let rows: &[Row<'_>] = &[
-            (Method::GET, "/api/v1/namespaces", Verb::List, "", "v1", None, "namespaces", None, None),
-            (Method::GET, "/api/v1/namespaces/other", Verb::Get, "", "v1", Some("other"), "namespaces", None, Some("other")),
-            (Method::GET, "/api/v1/namespaces/other/pods", Verb::List, "", "v1", Some("other"), "pods", None, None),
-            (Method::GET, "/api/v1/namespaces/other/pods/foo", Verb::Get, "", "v1", Some("other"), "pods", None, Some("foo")),
-            (Method::HEAD, "/api/v1/namespaces/other/pods/foo", Verb::Get, "", "v1", Some("other"), "pods", None, Some("foo")),
-            (Method::GET, "/api/v1/pods", Verb::List, "", "v1", None, "pods", None, None),
-            (Method::GET, "/api/v1/pods?watch=true", Verb::Watch, "", "v1", None, "pods", None, None),
-            (Method::GET, "/api/v1/pods?watch=0", Verb::List, "", "v1", None, "pods", None, None),
-            (Method::POST, "/api/v1/namespaces/other/pods", Verb::Create, "", "v1", Some("other"), "pods", None, None),
-            (Method::PUT, "/api/v1/namespaces/other/pods/foo", Verb::Update, "", "v1", Some("other"), "pods", None, Some("foo")),
-            (Method::PATCH, "/api/v1/namespaces/other/pods/foo/status", Verb::Patch, "", "v1", Some("other"), "pods", Some("status"), Some("foo")),
-            (Method::DELETE, "/api/v1/namespaces/other/pods/foo", Verb::Delete, "", "v1", Some("other"), "pods", None, Some("foo")),
-            (Method::DELETE, "/api/v1/namespaces/other/pods", Verb::DeleteCollection, "", "v1", Some("other"), "pods", None, None),
-            (Method::PUT, "/api/v1/namespaces/other/finalize", Verb::Update, "", "v1", Some("other"), "namespaces", Some("finalize"), Some("other")),
-            (Method::PUT, "/api/v1/namespaces/other/status", Verb::Update, "", "v1", Some("other"), "namespaces", Some("status"), Some("other")),
-            (Method::GET, "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode", Verb::Get, "rbac.authorization.k8s.io", "v1", None, "clusterroles", None, Some("system:node")),
-            (Method::GET, "/apis/g.io/v1alpha1/namespaces/other/things/x/scale/", Verb::Get, "g.io", "v1alpha1", Some("other"), "things", Some("scale"), Some("x")),
-        ];
-        for (method, path, verb, group, version, namespace, resource_name, subresource, name) in rows {
-            let request = resource(method.clone(), path);
-            assert_eq!(request.verb, *verb, "{path}");
-            assert_eq!((request.group.as_str(), request.version.as_str()), (*group, *version), "{path}");
-            assert_eq!(request.namespace.as_deref(), *namespace, "{path}");
-            assert_eq!(request.resource, *resource_name, "{path}");
-            assert_eq!(request.subresource.as_deref(), *subresource, "{path}");
-            assert_eq!(request.name.as_deref(), *name, "{path}");
+        for (method, path, expected) in [
+            ("GET", "/api/v1/namespaces", "list /v1 - namespaces - -"),
+            ("GET", "/api/v1/namespaces/other", "get /v1 other namespaces - other"),
+            ("GET", "/api/v1/namespaces/other/pods", "list /v1 other pods - -"),
+            ("GET", "/api/v1/namespaces/other/pods/foo", "get /v1 other pods - foo"),
+            ("HEAD", "/api/v1/namespaces/other/pods/foo", "get /v1 other pods - foo"),
+            ("GET", "/api/v1/pods", "list /v1 - pods - -"),
+            ("GET", "/api/v1/pods?watch=true", "watch /v1 - pods - -"),
+            ("GET", "/api/v1/pods?watch=0", "list /v1 - pods - -"),
+            ("POST", "/api/v1/namespaces/other/pods", "create /v1 other pods - -"),
+            ("PUT", "/api/v1/namespaces/other/pods/foo", "update /v1 other pods - foo"),
+            ("PATCH", "/api/v1/namespaces/other/pods/foo/status", "patch /v1 other pods status foo"),
+            ("DELETE", "/api/v1/namespaces/other/pods/foo", "delete /v1 other pods - foo"),
+            ("DELETE", "/api/v1/namespaces/other/pods", "deletecollection /v1 other pods - -"),
+            ("PUT", "/api/v1/namespaces/other/finalize", "update /v1 other namespaces finalize other"),
+            ("PUT", "/api/v1/namespaces/other/status", "update /v1 other namespaces status other"),
+            ("GET", "/apis/rbac/v1/clusterroles/system%3Anode", "get rbac/v1 - clusterroles - system:node"),
+            ("GET", "/apis/g.io/v1/namespaces/other/things/x/scale/", "get g.io/v1 other things scale x"),
+        ] {
+            assert_eq!(described(&resource(method, path)), expected, "{method} {path}");
         }
     }
 
     #[test]
     fn other_paths_are_not_about_resources() {
-        for path in ["/", "/api", "/api/v1", "/api/v1/", "/apis", "/apis/g.io", "/apis/g.io/v1", "/version", "/healthz/ping", "/openapi/v3/api/v1"] {
+        for path in [
+            "/",
+            "/api",
+            "/api/v1",
+            "/api/v1/",
+            "/apis",
+            "/apis/g.io",
+            "/apis/g.io/v1",
+            "/version",
+            "/healthz/ping",
+            "/openapi/v3/api/v1",
+        ] {
             assert_eq!(
-                parse(Method::GET, path),
+                parse("GET", path),
                 RequestInfo::NonResource { verb: "get".to_owned(), path: path.to_owned() },
                 "{path}"
             );
@@ -258,20 +250,27 @@ mod tests {
 
     #[test]
     fn a_field_selector_on_the_name_is_what_authorization_sees() {
-        let list = resource(Method::GET, "/api/v1/namespaces/a/secrets?fieldSelector=metadata.name%3Dx");
-        assert_eq!((list.verb, list.name.as_deref(), list.authorized_name.as_deref()), (Verb::List, None, Some("x")));
-        let watch = resource(Method::GET, "/api/v1/secrets?watch=1&fieldSelector=type%3DOpaque,metadata.name%3D%3Dx");
+        let list = resource("GET", "/api/v1/namespaces/a/secrets?fieldSelector=metadata.name%3Dx");
+        assert_eq!(
+            (list.verb, list.name.as_deref(), list.authorized_name.as_deref()),
+            (Verb::List, None, Some("x"))
+        );
+        let watch =
+            resource("GET", "/api/v1/secrets?watch=1&fieldSelector=type%3DOpaque,metadata.name%3D%3Dx");
         assert_eq!((watch.verb, watch.authorized_name.as_deref()), (Verb::Watch, Some("x")));
-        let not = resource(Method::GET, "/api/v1/secrets?fieldSelector=metadata.name!%3Dx");
+        let not = resource("GET", "/api/v1/secrets?fieldSelector=metadata.name!%3Dx");
         assert_eq!(not.authorized_name, None);
-        let path_like = resource(Method::GET, "/api/v1/secrets?fieldSelector=metadata.name%3Da%2Fb");
+        let path_like = resource("GET", "/api/v1/secrets?fieldSelector=metadata.name%3Da%2Fb");
         assert_eq!(path_like.authorized_name, None);
     }
 
     #[test]
     fn odd_methods_and_bytes_are_named_as_such() {
-        assert_eq!(parse(Method::OPTIONS, "/api/v1/pods"), RequestInfo::MethodNotAllowed);
-        assert_eq!(parse(Method::GET, "/api/v1/pods/%ff"), RequestInfo::Malformed { path: "/api/v1/pods/%ff".to_owned() });
-        assert!(resource(Method::GET, "/api/v1/namespaces/n/pods/p/proxy/a/b").has_trailing_segments);
+        assert_eq!(parse("OPTIONS", "/api/v1/pods"), RequestInfo::MethodNotAllowed);
+        assert_eq!(
+            parse("GET", "/api/v1/pods/%ff"),
+            RequestInfo::Malformed { path: "/api/v1/pods/%ff".to_owned() }
+        );
+        assert!(resource("GET", "/api/v1/namespaces/n/pods/p/proxy/a/b").has_trailing_segments);
     }
 }

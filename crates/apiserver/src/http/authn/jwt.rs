@@ -10,7 +10,9 @@ use aws_lc_rs::{
     digest,
     encoding::AsDer,
     rand::SystemRandom,
-    signature::{self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey},
+    signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, UnparsedPublicKey,
+    },
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -19,7 +21,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 /// The cluster's key for ServiceAccount tokens and the issuer name it signs under.
-pub struct TokenSigner {
+pub(crate) struct TokenSigner {
     key: EcdsaKeyPair,
     key_id: String,
     issuer: String,
@@ -27,7 +29,10 @@ pub struct TokenSigner {
 
 impl fmt::Debug for TokenSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenSigner").field("key_id", &self.key_id).field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("TokenSigner")
+            .field("key_id", &self.key_id)
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -41,7 +46,7 @@ pub struct CryptoError {
 
 /// Why a bearer token is not a valid ServiceAccount token of this cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// Not a JWT signed by this cluster.
     #[error("invalid bearer token")]
     Invalid,
@@ -55,55 +60,55 @@ pub enum TokenError {
 
 /// Claims of a ServiceAccount token, named as upstream names them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
+pub(crate) struct Claims {
     /// Audiences the token is meant for.
     #[serde(rename = "aud")]
-    pub audiences: Vec<String>,
+    pub(crate) audiences: Vec<String>,
     /// Expiry, seconds since the epoch.
     #[serde(rename = "exp")]
-    pub expires_at: i64,
+    pub(crate) expires_at: i64,
     /// Time of issue, seconds since the epoch.
     #[serde(rename = "iat")]
-    pub issued_at: i64,
+    pub(crate) issued_at: i64,
     /// Issuer.
     #[serde(rename = "iss")]
-    pub issuer: String,
+    pub(crate) issuer: String,
     /// The token's own identifier.
     #[serde(rename = "jti")]
-    pub id: String,
+    pub(crate) id: String,
     /// Whom and what the token is bound to.
     #[serde(rename = "kubernetes.io")]
-    pub bound: BoundTo,
+    pub(crate) bound: BoundTo,
     /// Start of validity, seconds since the epoch.
     #[serde(rename = "nbf")]
-    pub not_before: i64,
+    pub(crate) not_before: i64,
     /// `system:serviceaccount:NAMESPACE:NAME`.
     #[serde(rename = "sub")]
-    pub subject: String,
+    pub(crate) subject: String,
 }
 
 /// The private `kubernetes.io` claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BoundTo {
+pub(crate) struct BoundTo {
     /// Namespace of the ServiceAccount.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// The pod that the token lives and dies with, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod: Option<ObjectIdentity>,
+    pub(crate) pod: Option<ObjectIdentity>,
     /// The Secret that the token lives and dies with, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret: Option<ObjectIdentity>,
+    pub(crate) secret: Option<ObjectIdentity>,
     /// The ServiceAccount.
-    pub serviceaccount: ObjectIdentity,
+    pub(crate) serviceaccount: ObjectIdentity,
 }
 
 /// An object by name and uid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ObjectIdentity {
+pub(crate) struct ObjectIdentity {
     /// `metadata.name`.
-    pub name: String,
+    pub(crate) name: String,
     /// `metadata.uid`.
-    pub uid: String,
+    pub(crate) uid: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -114,7 +119,7 @@ struct Header {
 
 impl TokenSigner {
     /// Makes a new P-256 key that signs as `issuer`.
-    pub fn generate(issuer: impl Into<String>) -> Result<Self, CryptoError> {
+    pub(crate) fn generate(issuer: impl Into<String>) -> Result<Self, CryptoError> {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
             .map_err(|_| CryptoError { attempted: "make a P-256 key for service account tokens" })?;
         let public = key
@@ -126,12 +131,12 @@ impl TokenSigner {
     }
 
     /// Issuer named in tokens, which is also the API server's default audience.
-    pub fn issuer(&self) -> &str {
+    pub(crate) fn issuer(&self) -> &str {
         &self.issuer
     }
 
     /// Signs `claims`; the result is a bearer token, so treat it as a secret.
-    pub fn sign(&self, claims: &Claims) -> Result<String, CryptoError> {
+    pub(crate) fn sign(&self, claims: &Claims) -> Result<String, CryptoError> {
         const ATTEMPT: CryptoError = CryptoError { attempted: "sign a service account token" };
         let header = Header { alg: "ES256".to_owned(), kid: self.key_id.clone() };
         let header = serde_json::to_vec(&header).map_err(|_| ATTEMPT)?;
@@ -142,7 +147,7 @@ impl TokenSigner {
     }
 
     /// Checks form, signature, issuer and validity at `now`, in this order.
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
+    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
         let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Invalid)?;
         let (header, claims) = signed.split_once('.').ok_or(TokenError::Invalid)?;
         let header: Header = decode_json(header)?;
@@ -162,7 +167,7 @@ impl TokenSigner {
     }
 
     /// The public key as a JSON Web Key Set (RFC 7517), for `/openid/v1/jwks`.
-    pub fn json_web_key_set(&self) -> Value {
+    pub(crate) fn json_web_key_set(&self) -> Value {
         // An uncompressed SEC 1 point: 0x04, then 32 bytes each of x and y.
         let point = self.key.public_key().as_ref();
         let (x, y) = point[1..].split_at(32);
@@ -236,10 +241,9 @@ mod tests {
         let token = signer.sign(&claims(&signer)).unwrap();
         assert_eq!(other.verify(&token, at(ISSUED_AT)), Err(TokenError::Invalid));
 
-        let (signed, signature) = token.rsplit_once('.').unwrap();
-        let (header, payload) = signed.split_once('.').unwrap();
-        let mut forged: Value =
-            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        let (header, payload) = message.split_once('.').unwrap();
+        let mut forged: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
         forged["sub"] = "system:serviceaccount:kube-system:admin".into();
         let forged = URL_SAFE_NO_PAD.encode(forged.to_string());
         let unsigned = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","kid":"x"}"#);
@@ -260,11 +264,12 @@ mod tests {
         let signer = TokenSigner::generate("https://issuer").unwrap();
         let token = signer.sign(&claims(&signer)).unwrap();
         let keys = signer.json_web_key_set();
-        let coordinate = |name: &str| URL_SAFE_NO_PAD.decode(keys["keys"][0][name].as_str().unwrap()).unwrap();
+        let coordinate =
+            |name: &str| URL_SAFE_NO_PAD.decode(keys["keys"][0][name].as_str().unwrap()).unwrap();
         let point = [vec![4], coordinate("x"), coordinate("y")].concat();
-        let (signed, signature) = token.rsplit_once('.').unwrap();
-        UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point)
-            .verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap())
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+            .verify(message.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).unwrap())
             .unwrap();
     }
 }

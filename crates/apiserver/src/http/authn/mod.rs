@@ -125,7 +125,11 @@ impl Authenticator {
     }
 
     /// The caller of a request with these headers; 401 unless a valid token came with it.
-    pub(crate) fn authenticate(&self, headers: &HeaderMap, store: &Store) -> Result<Arc<Identity>, ApiStatus> {
+    pub(crate) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        store: &Store,
+    ) -> Result<Arc<Identity>, ApiStatus> {
         let token = bearer_token(headers).ok_or_else(ApiStatus::unauthorized)?;
         let accepted = self.review(token, store).map_err(|_| ApiStatus::unauthorized())?;
         let for_this_server =
