@@ -99,7 +99,7 @@ impl Cluster {
     pub fn with_store(name: &str, store: Store) -> Result<Self, ClusterError> {
         let keys_error = |source| ClusterError::Keys { cluster: name.to_owned(), source };
         let signer = TokenSigner::generate(TOKEN_ISSUER).map_err(keys_error)?;
-        let serving_identity = ServingIdentity::generate(name)
+        let serving_identity = ServingIdentity::generate()
             .map_err(|source| ClusterError::Certificate { cluster: name.to_owned(), source })?;
         let commits = Arc::new(CommitSignals::default());
         let signals = Arc::clone(&commits);

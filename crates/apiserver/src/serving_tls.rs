@@ -1,21 +1,48 @@
 //! The certificate that a cluster is served under: a CA of its own and a leaf for loopback.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+use certmesh_x509::{
+    CertificateAuthority, HostError, Hosts, KeyAlgorithm, KeyError, LeafParameters, PrivateKey, SerialNumber,
+    SigningError,
 };
+use jiff::Timestamp;
 use rustls::{
     ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
 use thiserror::Error;
 
+/// A server outlives any certificate worth renewing here: it is made anew with every start.
+const LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// Where clients on this machine, and those told to pretend they are in a pod, expect the server.
+const NAMES: [&str; 7] = [
+    "127.0.0.1",
+    "::1",
+    "localhost",
+    "kubernetes",
+    "kubernetes.default",
+    "kubernetes.default.svc",
+    "kubernetes.default.svc.cluster.local",
+];
+
 /// The serving certificate could not be made.
 #[derive(Debug, Error)]
-#[error("{0}")]
-pub struct PkiError(String);
+pub enum PkiError {
+    /// No key.
+    #[error("cannot make a P-256 key: {0}")]
+    Key(#[from] KeyError),
+    /// The names the certificate is for.
+    #[error("cannot name the server: {0}")]
+    Names(#[from] HostError),
+    /// No signature.
+    #[error("cannot sign: {0}")]
+    Signing(#[from] SigningError),
+    /// The key could not be handed to the TLS library.
+    #[error("cannot hand the key to the TLS library: {0}")]
+    Encoding(#[from] rustls::pki_types::pem::Error),
+}
 
 /// Certificate chain and key of a server, and the CA that clients trust.
 pub(crate) struct ServingIdentity {
@@ -25,27 +52,24 @@ pub(crate) struct ServingIdentity {
 }
 
 impl ServingIdentity {
-    /// Makes a CA and a leaf for 127.0.0.1, ::1, localhost and the names an API server has inside a cluster.
-    pub(crate) fn generate(cluster: &str) -> Result<Self, PkiError> {
-        let failed = |error: rcgen::Error| PkiError(error.to_string());
-        let ca_key = KeyPair::generate().map_err(failed)?;
-        let mut ca = CertificateParams::default();
-        ca.distinguished_name.push(DnType::CommonName, format!("{cluster} API server CA"));
-        ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let ca_certificate = ca.self_signed(&ca_key).map_err(failed)?;
-        let issuer = Issuer::new(ca, ca_key);
-        let leaf_key = KeyPair::generate().map_err(failed)?;
-        let names =
-            ["127.0.0.1", "::1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
-        let mut leaf = CertificateParams::new(names.map(str::to_owned)).map_err(failed)?;
-        leaf.distinguished_name.push(DnType::CommonName, "kube-apiserver");
-        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let leaf = leaf.signed_by(&leaf_key, &issuer).map_err(failed)?;
+    /// Makes a CA and a leaf. Their lives are on the system's clock, whatever the cluster's is: TLS clients look at theirs.
+    pub(crate) fn generate() -> Result<Self, PkiError> {
+        let now = Timestamp::now();
+        let ca_key = PrivateKey::generate(KeyAlgorithm::EcdsaP256)?;
+        let ca = CertificateAuthority::self_signed_root(
+            ca_key,
+            "Kubernetes API server",
+            LIFETIME,
+            &SerialNumber::random()?,
+            now,
+        )?;
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256)?;
+        let parameters = LeafParameters { hosts: Hosts::parse(&NAMES)?, lifetime: LIFETIME };
+        let leaf = ca.sign_leaf(&parameters, key.public_key(), &SerialNumber::random()?, now)?;
         Ok(Self {
-            ca_pem: ca_certificate.pem(),
-            chain: vec![leaf.der().clone()],
-            key: PrivatePkcs8KeyDer::from(leaf_key.serialize_der()).into(),
+            ca_pem: ca.certificate().to_pem(),
+            chain: vec![CertificateDer::from(leaf.as_der().to_vec())],
+            key: PrivateKeyDer::from_pem_slice(key.to_pem().as_bytes())?,
         })
     }
 
