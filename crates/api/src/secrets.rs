@@ -71,27 +71,42 @@ pub struct SigningCa<'a> {
 }
 
 impl<'a> SigningCa<'a> {
-    /// Reads the layout that the Secret's keys tell: Istio's `cacerts`, else the old `root-cert.pem` + `key.pem`,
-    /// else `kubernetes.io/tls`.
+    /// Reads the layout that the Secret's keys tell: Istio's `cacerts`, else the old `root-cert.pem` + `key.pem`, else
+    /// `kubernetes.io/tls`. A Secret of no known layout is reported as an incomplete `cacerts`.
     pub fn from_secret(secret: &'a Secret) -> Result<Self, MissingKey> {
-        if data(secret, CA_CERT).is_some() || data(secret, CA_KEY).is_some() {
-            return Ok(Self {
-                certificate: required(secret, CA_CERT)?,
-                key: required(secret, CA_KEY)?,
-                chain: optional(secret, CERT_CHAIN),
-                roots: Some(required(secret, ROOT_CERT)?),
-            });
+        let has = |key| data(secret, key).is_some();
+        if has(CA_CERT) || has(CA_KEY) {
+            Self::from_cacerts(secret)
+        } else if has(OLD_CA_KEY) {
+            Self::from_old_layout(secret)
+        } else if has(TLS_CERT) || has(TLS_KEY) {
+            Self::from_tls(secret)
+        } else {
+            Err(MissingKey(CA_CERT))
         }
-        if data(secret, TLS_CERT).is_some() || data(secret, TLS_KEY).is_some() {
-            return Ok(Self {
-                certificate: required(secret, TLS_CERT)?,
-                key: required(secret, TLS_KEY)?,
-                chain: None,
-                roots: optional(secret, TLS_CA),
-            });
-        }
+    }
+
+    fn from_cacerts(secret: &'a Secret) -> Result<Self, MissingKey> {
+        Ok(Self {
+            certificate: required(secret, CA_CERT)?,
+            key: required(secret, CA_KEY)?,
+            chain: optional(secret, CERT_CHAIN),
+            roots: Some(required(secret, ROOT_CERT)?),
+        })
+    }
+
+    fn from_old_layout(secret: &'a Secret) -> Result<Self, MissingKey> {
         let root = required(secret, ROOT_CERT)?;
         Ok(Self { certificate: root, key: required(secret, OLD_CA_KEY)?, chain: None, roots: Some(root) })
+    }
+
+    fn from_tls(secret: &'a Secret) -> Result<Self, MissingKey> {
+        Ok(Self {
+            certificate: required(secret, TLS_CERT)?,
+            key: required(secret, TLS_KEY)?,
+            chain: None,
+            roots: optional(secret, TLS_CA),
+        })
     }
 }
 
@@ -106,4 +121,87 @@ fn required<'a>(secret: &'a Secret, key: &'static str) -> Result<&'a [u8], Missi
 
 fn optional<'a>(secret: &'a Secret, key: &str) -> Option<&'a [u8]> {
     data(secret, key).filter(|bytes| !bytes.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A Secret whose values are the names of their keys.
+    fn secret(keys: &[&str]) -> Secret {
+        let data = keys.iter().map(|key| ((*key).to_owned(), ByteString(key.as_bytes().to_vec()))).collect();
+        Secret { data: Some(data), ..Secret::default() }
+    }
+
+    #[test]
+    fn an_issued_secret_has_four_files_and_the_first_missing_one_is_named() {
+        let all = [CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT];
+        let whole = secret(&all);
+        let files = CaCerts::from_secret(&whole).ok().unwrap();
+        assert_eq!([files.certificate, files.key, files.chain, files.roots], all.map(str::as_bytes));
+        for missing in all {
+            let keys: Vec<_> = all.into_iter().filter(|key| *key != missing).collect();
+            assert_eq!(CaCerts::from_secret(&secret(&keys)).err(), Some(MissingKey(missing)));
+        }
+        assert_eq!(CaCerts::from_secret(&Secret::default()).err(), Some(MissingKey(CA_CERT)));
+    }
+
+    #[test]
+    fn an_empty_file_is_a_missing_one() {
+        let mut secret = secret(&[CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT]);
+        secret.data.as_mut().unwrap().insert(CERT_CHAIN.to_owned(), ByteString(Vec::new()));
+        assert_eq!(CaCerts::from_secret(&secret).err(), Some(MissingKey(CERT_CHAIN)));
+    }
+
+    #[test]
+    fn a_signing_ca_is_read_from_each_layout() {
+        // Keys of the Secret; then which of them are certificate, key, chain and roots.
+        type Row =
+            (&'static [&'static str], &'static str, &'static str, Option<&'static str>, Option<&'static str>);
+        let table: [Row; 7] = [
+            (&[CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT], CA_CERT, CA_KEY, Some(CERT_CHAIN), Some(ROOT_CERT)),
+            (&[CA_CERT, CA_KEY, ROOT_CERT], CA_CERT, CA_KEY, None, Some(ROOT_CERT)),
+            (&[ROOT_CERT, OLD_CA_KEY], ROOT_CERT, OLD_CA_KEY, None, Some(ROOT_CERT)),
+            (&[TLS_CERT, TLS_KEY, TLS_CA], TLS_CERT, TLS_KEY, None, Some(TLS_CA)),
+            (&[TLS_CERT, TLS_KEY], TLS_CERT, TLS_KEY, None, None),
+            // The first layout in the list wins over a later one in the same Secret.
+            (
+                &[CA_CERT, CA_KEY, ROOT_CERT, OLD_CA_KEY, TLS_CERT, TLS_KEY],
+                CA_CERT,
+                CA_KEY,
+                None,
+                Some(ROOT_CERT),
+            ),
+            (&[ROOT_CERT, OLD_CA_KEY, TLS_CERT, TLS_KEY], ROOT_CERT, OLD_CA_KEY, None, Some(ROOT_CERT)),
+        ];
+        for (keys, certificate, key, chain, roots) in table {
+            let secret = secret(keys);
+            let ca = SigningCa::from_secret(&secret).unwrap_or_else(|error| panic!("{keys:?}: {error}"));
+            assert_eq!((ca.certificate, ca.key), (certificate.as_bytes(), key.as_bytes()), "{keys:?}");
+            assert_eq!(
+                (ca.chain, ca.roots),
+                (chain.map(str::as_bytes), roots.map(str::as_bytes)),
+                "{keys:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_layout_lacks_is_named() {
+        let table: [(&[&str], &str); 9] = [
+            (&[], CA_CERT),
+            (&[ROOT_CERT], CA_CERT),
+            (&[CA_CERT], CA_KEY),
+            (&[CA_KEY], CA_CERT),
+            (&[CA_CERT, CA_KEY], ROOT_CERT),
+            (&[OLD_CA_KEY], ROOT_CERT),
+            (&[TLS_CERT], TLS_KEY),
+            (&[TLS_KEY, TLS_CA], TLS_CERT),
+            (&[CA_CERT, TLS_CERT, TLS_KEY], CA_KEY),
+        ];
+        for (keys, missing) in table {
+            let error = SigningCa::from_secret(&secret(keys)).err().unwrap();
+            assert_eq!(error.to_string(), format!("key {missing:?} is missing or empty"), "{keys:?}");
+        }
+    }
 }

@@ -96,7 +96,10 @@ pub enum CertificateAuthorityError {
     #[error("spec sets both glooMeshCa and agentCa: set at most one")]
     Both,
     /// The reference is incomplete.
-    #[error("spec.glooMeshCa.signingCertificateSecret needs both name and namespace")]
+    #[error(
+        "spec.glooMeshCa.signingCertificateSecret (or its deprecated twin spec.signingCertificateSecret) needs both name \
+         and namespace"
+    )]
     Incomplete,
 }
 
@@ -161,6 +164,10 @@ pub enum IssuedCertificateState {
 /// What the agent found and did. On an intent: the agent's word as mirrored by the issuer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!(has(self.appliedGlooMeshCa) && has(self.appliedAgentCa))",
+    "message": "set at most one of appliedGlooMeshCa and appliedAgentCa"
+}]))]
 pub struct IssuedCertificateStatus {
     /// The `metadata.generation` that was processed.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -220,6 +227,7 @@ pub struct CertificateSummary {
     pub issuer: String,
     /// SHA-256 fingerprints of the roots delivered with it, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128), inner(length(max = 64)))]
     pub roots: Vec<String>,
 }
 
@@ -228,13 +236,13 @@ pub struct CertificateSummary {
 #[serde(rename_all = "camelCase")]
 pub struct ObservedIntent {
     /// The intent's uid.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub intent_uid: String,
     /// The intent's generation.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub intent_generation: i64,
     /// The trust that the certificate in place was issued under.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trust_fingerprint: String,
 }
 
@@ -245,5 +253,81 @@ pub struct RecordedTrust {
     /// Fingerprint of the signing chain and root set.
     pub fingerprint: String,
     /// SHA-256 fingerprints of the roots, sorted.
+    #[schemars(length(max = 128), inner(length(max = 64)))]
     pub roots: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn spec(json: serde_json::Value) -> IssuedCertificateSpec {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn the_new_spelling_of_the_ca_wins_over_the_deprecated_one() {
+        let old = json!({ "name": "old", "namespace": "ns" });
+        let new = json!({ "signingCertificateSecret": { "name": "new", "namespace": "ns" } });
+        let table = [
+            (json!({ "signingCertificateSecret": old }), "old"),
+            (json!({ "glooMeshCa": new }), "new"),
+            (json!({ "signingCertificateSecret": old, "glooMeshCa": new }), "new"),
+            (json!({ "signingCertificateSecret": old, "glooMeshCa": {} }), "old"),
+        ];
+        for (json, name) in table {
+            let spec = spec(json.clone());
+            let expected = ObjectRef::new("ns", name);
+            assert_eq!(
+                spec.certificate_authority(),
+                Ok(CertificateAuthorityRef::GlooMesh(&expected)),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_ca_at_the_remote_side_wins_over_a_deprecated_leftover() {
+        let spec = spec(json!({
+            "signingCertificateSecret": { "name": "old", "namespace": "ns" },
+            "agentCa": { "vault": { "server": "https://vault:8200" } },
+        }));
+        let agent = spec.agent_ca.clone().unwrap();
+        assert_eq!(spec.certificate_authority(), Ok(CertificateAuthorityRef::Agent(&agent)));
+    }
+
+    #[test]
+    fn a_ca_that_is_not_named_or_named_twice_is_an_error() {
+        let secret = json!({ "signingCertificateSecret": { "name": "ca", "namespace": "ns" } });
+        let table = [
+            (json!({}), CertificateAuthorityError::Missing),
+            (json!({ "glooMeshCa": {} }), CertificateAuthorityError::Missing),
+            (json!({ "glooMeshCa": secret, "agentCa": {} }), CertificateAuthorityError::Both),
+            (json!({ "glooMeshCa": {}, "agentCa": {} }), CertificateAuthorityError::Both),
+            (json!({ "signingCertificateSecret": { "name": "ca" } }), CertificateAuthorityError::Incomplete),
+            (
+                json!({ "signingCertificateSecret": { "namespace": "ns" } }),
+                CertificateAuthorityError::Incomplete,
+            ),
+        ];
+        for (json, expected) in table {
+            assert_eq!(spec(json.clone()).certificate_authority(), Err(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn the_organization_is_the_first_that_is_not_empty() {
+        let table = [
+            (json!({}), "Istio"),
+            (json!({ "org": "old" }), "old"),
+            (json!({ "org": "old", "certOptions": {} }), "old"),
+            (json!({ "org": "old", "certOptions": { "orgName": "" } }), "old"),
+            (json!({ "org": "old", "certOptions": { "orgName": "new" } }), "new"),
+            (json!({ "certOptions": { "orgName": "new" } }), "new"),
+        ];
+        for (json, expected) in table {
+            assert_eq!(spec(json.clone()).organization(), expected, "{json}");
+        }
+    }
 }

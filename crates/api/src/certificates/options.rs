@@ -211,3 +211,89 @@ pub enum CertificateRotationState {
     /// The rotation stopped.
     Failed,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn options(json: serde_json::Value) -> CommonCertOptions {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn rsa_sizes_are_read_as_bits_and_small_ones_as_bytes() {
+        let table = [
+            (0, Ok(KeyAlgorithm::Rsa4096)),
+            (256, Ok(KeyAlgorithm::Rsa2048)),
+            (384, Ok(KeyAlgorithm::Rsa3072)),
+            (512, Ok(KeyAlgorithm::Rsa4096)),
+            (2048, Ok(KeyAlgorithm::Rsa2048)),
+            (3072, Ok(KeyAlgorithm::Rsa3072)),
+            (4096, Ok(KeyAlgorithm::Rsa4096)),
+            (1, Err(KeyOptionsError::RsaSize(1))),
+            (128, Err(KeyOptionsError::RsaSize(128))),
+            (1024, Err(KeyOptionsError::RsaSize(1024))),
+            (1025, Err(KeyOptionsError::RsaSize(1025))),
+            (8192, Err(KeyOptionsError::RsaSize(8192))),
+            (u32::MAX, Err(KeyOptionsError::RsaSize(u32::MAX))),
+        ];
+        for (size, expected) in table {
+            let options = CommonCertOptions { rsa_key_size_bytes: size, ..CommonCertOptions::default() };
+            assert_eq!(options.key_algorithm(), expected, "{size}");
+        }
+    }
+
+    #[test]
+    fn the_key_algorithm_wins_over_an_rsa_size() {
+        let table = [
+            (json!({ "keyAlgorithm": "ECDSA_P256", "rsaKeySizeBytes": 4096 }), KeyAlgorithm::EcdsaP256),
+            (json!({ "keyAlgorithm": "ECDSA_P384", "rsaKeySizeBytes": 7 }), KeyAlgorithm::EcdsaP384),
+            (json!({ "keyAlgorithm": "RSA", "rsaKeySizeBytes": 3072 }), KeyAlgorithm::Rsa3072),
+            (json!({ "keyAlgorithm": "RSA" }), KeyAlgorithm::Rsa4096),
+            (json!({}), KeyAlgorithm::Rsa4096),
+        ];
+        for (json, expected) in table {
+            assert_eq!(options(json.clone()).key_algorithm(), Ok(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_lifetime_in_seconds_wins_over_one_in_days() {
+        let day = 24 * 60 * 60;
+        let table = [
+            (json!({}), 365 * day),
+            (json!({ "ttlDays": 0 }), 365 * day),
+            (json!({ "ttlDays": 1 }), day),
+            (json!({ "ttlDays": 36500 }), 36_500 * day),
+            (json!({ "ttlSeconds": 60 }), 60),
+            (json!({ "ttlSeconds": 90, "ttlDays": 30 }), 90),
+            (json!({ "ttlDays": u32::MAX }), u64::from(u32::MAX) * day),
+        ];
+        for (json, expected) in table {
+            assert_eq!(options(json.clone()).lifetime_seconds(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_renewal_ratio_that_makes_no_sense_is_the_default() {
+        let table =
+            [(0.0, 0.1), (0.25, 0.25), (0.9, 0.9), (1.0, 0.1), (7.0, 0.1), (-0.5, 0.1), (f64::NAN, 0.1)];
+        for (ratio, expected) in table {
+            let options = CommonCertOptions {
+                secret_rotation_grace_period_ratio: ratio,
+                ..CommonCertOptions::default()
+            };
+            assert!((options.renewal_ratio() - expected).abs() < f64::EPSILON, "{ratio}");
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_an_error_and_no_panic() {
+        for json in
+            [json!({ "ttlDays": -1 }), json!({ "ttlSeconds": 4_294_967_296_u64 }), json!({ "ttlDays": 1.5 })]
+        {
+            assert!(serde_json::from_value::<CommonCertOptions>(json.clone()).is_err(), "{json}");
+        }
+    }
+}

@@ -27,7 +27,7 @@ use std::collections::BTreeMap;
 pub struct PodBounceDirectiveSpec {
     /// Selectors, restarted in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 256))]
     pub pods_to_bounce: Vec<PodSelector>,
 }
 
@@ -76,9 +76,11 @@ pub struct RootCertSync {
 pub struct PodBounceDirectiveStatus {
     /// Entry *i* for selector *i*.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
     pub pods_bounced: Vec<BouncedPods>,
-    /// The certificate that this round is about. (certmesh)
+    /// SHA-256 fingerprint of the certificate that this round is about. (certmesh)
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
     pub certificate_fingerprint: String,
     /// Conditions in kstatus form. (certmesh)
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -92,5 +94,6 @@ pub struct PodBounceDirectiveStatus {
 pub struct BouncedPods {
     /// Their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4096), inner(length(max = 253)))]
     pub bounced_pods: Vec<String>,
 }

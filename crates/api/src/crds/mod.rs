@@ -1,5 +1,7 @@
 //! The CustomResourceDefinitions, generated from the types. `cargo xtask generate` writes them to `deploy/crds`.
 
+mod schema;
+
 use crate::certificates::{CertificateRequest, IssuedCertificate, PodBounceDirective};
 use crate::multicluster::KubernetesCluster;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -19,9 +21,13 @@ pub fn remote() -> Vec<CustomResourceDefinition> {
     crds
 }
 
-/// What the derive leaves open: labels that tell where the definition comes from.
+/// What the derive leaves open: labels that tell where the definition comes from, and the schema's last touches.
 fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let labels = crd.metadata.labels.get_or_insert_default();
     labels.insert("app.kubernetes.io/part-of".to_owned(), "certmesh".to_owned());
+    let schemas = crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut());
+    for root in schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()) {
+        schema::for_each(root, &mut schema::finish);
+    }
     crd
 }
