@@ -3,7 +3,7 @@
 //! Built on kube's reflector. What it adds: a callback that also fires for objects that vanish in a relist, and the
 //! watch's health, so that an unreachable cluster can be reported where people look.
 
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
@@ -27,7 +27,7 @@ pub fn watch_config() -> watcher::Config {
 pub enum Change<'a, K> {
     /// The object appeared, changed or vanished; this is its last known form.
     Object(&'a K),
-    /// The watch broke, or works again. Everything that depends on it may look different.
+    /// A list is complete, the watch broke, or it works again. Everything that depends on it may look different.
     Health,
 }
 
@@ -92,7 +92,8 @@ where
                         match &event {
                             Event::Apply(object) | Event::Delete(object) => on_change(Change::Object(object)),
                             Event::InitDone => {
-                                relisted(&reader, std::mem::take(&mut before_relist), &on_change)
+                                relisted(&reader, &std::mem::take(&mut before_relist), &on_change);
+                                on_change(Change::Health);
                             }
                             Event::Init | Event::InitApply(_) => {}
                         }
@@ -121,6 +122,11 @@ where
     pub async fn synced(&self) {
         // The writer is dropped only with its task, at shutdown; nobody needs a synced cache then.
         let _ = self.store.wait_until_ready().await;
+    }
+
+    /// Whether the first list is complete.
+    pub fn is_synced(&self) -> bool {
+        self.store.wait_until_ready().now_or_never().is_some()
     }
 
     /// Why the watch does not work at the moment, if it does not.
@@ -165,14 +171,14 @@ fn by_key<K: Resource<DynamicType = ()> + Clone + 'static>(
 /// After a relist every object may have changed, and those that are gone send no event of their own.
 fn relisted<K: Resource<DynamicType = ()> + Clone + 'static>(
     store: &Store<K>,
-    before: HashMap<ObjectRef<K>, Arc<K>>,
+    before: &HashMap<ObjectRef<K>, Arc<K>>,
     on_change: &impl Fn(Change<'_, K>),
 ) {
     let now = by_key(store);
     for object in now.values() {
         on_change(Change::Object(object));
     }
-    for (key, object) in &before {
+    for (key, object) in before {
         if !now.contains_key(key) {
             on_change(Change::Object(object));
         }

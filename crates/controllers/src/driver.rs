@@ -100,6 +100,8 @@ impl<K> Trigger<K> {
     }
 }
 
+type Outcome<K> = (K, Result<Pass, PassError>);
+type Queue<K> = Pin<Box<Scheduler<K, Requests<K>>>>;
 type Requests<K> = tokio_stream::wrappers::UnboundedReceiverStream<ScheduleRequest<K>>;
 
 /// Runs passes until it is told to stop.
@@ -108,8 +110,8 @@ pub struct Driver<R: Reconciler> {
     clock: Clock,
     concurrency: usize,
     trigger: Trigger<R::Key>,
-    scheduler: Pin<Box<Scheduler<R::Key, Requests<R::Key>>>>,
-    running: FuturesUnordered<BoxFuture<'static, (R::Key, Result<Pass, PassError>)>>,
+    scheduler: Queue<R::Key>,
+    running: FuturesUnordered<BoxFuture<'static, Outcome<R::Key>>>,
     keys: HashMap<R::Key, KeyState>,
 }
 
@@ -124,7 +126,7 @@ struct KeyState {
 
 impl<R: Reconciler> Driver<R> {
     /// A driver, and the handle that triggers its passes. At most `concurrency` passes run at once.
-    pub fn new(clock: Clock, concurrency: usize) -> (DriverBuilder<R>, Trigger<R::Key>) {
+    pub fn prepare(clock: Clock, concurrency: usize) -> (DriverBuilder<R>, Trigger<R::Key>) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let trigger = Trigger { requests: sender };
         (
@@ -178,7 +180,7 @@ impl<R: Reconciler> Driver<R> {
                 }
                 match pass.wake_at {
                     Some(wake_at) => {
-                        self.trigger.at(key, Instant::now() + sleep_until(self.clock.now(), wake_at))
+                        self.trigger.at(key, Instant::now() + sleep_until(self.clock.now(), wake_at));
                     }
                     None if state.unseen.is_empty() => drop(self.keys.remove(&key)),
                     None => {}
@@ -300,7 +302,7 @@ mod tests {
             cache_shows: AtomicBool::new(true),
         });
         let stop = CancellationToken::new();
-        let (builder, trigger) = Driver::new(Clock::following_tokio(Timestamp::UNIX_EPOCH), 4);
+        let (builder, trigger) = Driver::prepare(Clock::following_tokio(Timestamp::UNIX_EPOCH), 4);
         let running = tokio::spawn(builder.build(Arc::clone(&reconciler)).run(stop.clone()));
         during(&trigger, &reconciler).await;
         stop.cancel();
@@ -308,6 +310,7 @@ mod tests {
         reconciler
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a script's type")]
     fn idle(_: u32) -> Result<Pass, PassError> {
         Ok(Pass::default())
     }
@@ -377,7 +380,7 @@ mod tests {
         })
         .await;
         let ran_at = reconciler.ran_at.lock().unwrap();
-        let gaps: Vec<_> = ran_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let gaps: Vec<_> = ran_at.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
         assert_eq!(ran_at.len(), 4, "three failures, then success and silence");
         assert!(gaps[1] > gaps[0] && gaps[2] > gaps[1], "{gaps:?}");
     }

@@ -17,6 +17,12 @@ pub enum PassError {
         #[source]
         source: kube::Error,
     },
+    /// An object is no longer as it was when the pass decided on it.
+    #[error("{object} changed while a decision on it was carried out")]
+    Changed {
+        /// Which object.
+        object: String,
+    },
     /// A key could not be made or used, or a certificate could not be signed.
     #[error("{attempted}: {source}")]
     Crypto {
@@ -34,7 +40,11 @@ pub enum PassError {
 impl PassError {
     /// Whether the object changed since it was read: somebody else was faster, look again.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api { source, .. } if status_code(source).is_some_and(|code| code == 409 || code == 404))
+        match self {
+            Self::Api { source, .. } => matches!(status_code(source), Some(404 | 409)),
+            Self::Changed { .. } => true,
+            Self::Crypto { .. } | Self::IssuanceLog(_) => false,
+        }
     }
 
     /// Logs the failure: conflicts are ordinary, everything else is worth a look.

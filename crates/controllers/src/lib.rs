@@ -9,14 +9,20 @@
 //!
 //! Thin on purpose: what is not in `workflow` is not simulated, so nothing is decided here.
 
+pub mod agent;
 mod cache;
 mod clock;
 mod driver;
 mod error;
+mod events;
 mod health;
 mod issuance_log;
+pub mod issuer;
+mod keys;
 mod kubeconfig;
+mod memo;
 mod metrics;
+mod requests;
 
 pub use cache::{Cache, Change, watch_config};
 pub use clock::Clock;
@@ -24,5 +30,6 @@ pub use driver::{Driver, DriverBuilder, Pass, Reconciler, Trigger, Written};
 pub use error::{PassError, status_code};
 pub use health::{Readiness, serve as serve_health};
 pub use issuance_log::IssuanceLog;
+pub use keys::KeyMaker;
 pub use kubeconfig::{KubeconfigRefusal, client_from_secret, parse as parse_kubeconfig};
 pub use metrics::Metrics;

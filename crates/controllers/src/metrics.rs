@@ -1,5 +1,6 @@
 //! What a controller counts and times. Names and labels are stable; docs/operate.md lists them.
 
+use certmesh_api::certificates::IssuedCertificateStatus;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -22,9 +23,9 @@ pub struct WriteLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct TransitionLabels {
     /// The state it is in now.
-    pub state: &'static str,
+    pub state: String,
     /// The reason of its headline condition.
-    pub reason: &'static str,
+    pub reason: String,
 }
 
 /// Labels of a decision on a request.
@@ -106,6 +107,21 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+
+    /// Counts a status that says another state or reason than the one before.
+    pub fn transition(&self, before: Option<&IssuedCertificateStatus>, after: &IssuedCertificateStatus) {
+        let headline = |status: &IssuedCertificateStatus| {
+            (
+                status.state,
+                status.conditions.first().map(|condition| condition.reason.clone()).unwrap_or_default(),
+            )
+        };
+        let (state, reason) = headline(after);
+        if before.map(headline).as_ref() != Some(&(state, reason.clone())) {
+            let state = format!("{state:?}").to_uppercase();
+            self.transitions.get_or_create(&TransitionLabels { state, reason }).inc();
+        }
     }
 
     /// Counts a write.

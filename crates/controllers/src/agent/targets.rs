@@ -1,0 +1,63 @@
+//! Watches each Secret that a copy names as its target, by name: the agent sees changes of those and of no others,
+//! and holds none of their content.
+
+use crate::cache::{Cache, Change, watch_config};
+use certmesh_api::certificates::ObjectRef;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// The watched targets, each with what ends its watch.
+pub(super) struct Targets {
+    client: Client,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    on_change: Arc<dyn Fn(&ObjectRef) + Send + Sync>,
+    watched: Mutex<HashMap<ObjectRef, CancellationToken>>,
+}
+
+impl Targets {
+    pub(super) fn new(
+        client: Client,
+        tasks: TaskTracker,
+        stop: CancellationToken,
+        on_change: impl Fn(&ObjectRef) + Send + Sync + 'static,
+    ) -> Self {
+        Self { client, tasks, stop, on_change: Arc::new(on_change), watched: Mutex::default() }
+    }
+
+    /// Begins to watch a target unless it is watched already.
+    pub(super) fn watch(&self, target: &ObjectRef) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if watched.contains_key(target) {
+            return;
+        }
+        let stop = self.stop.child_token();
+        let api = Api::<PartialObjectMeta<Secret>>::namespaced(self.client.clone(), &target.namespace);
+        let config = watch_config().fields(&format!("metadata.name={}", target.name));
+        let (on_change, reference) = (Arc::clone(&self.on_change), target.clone());
+        let (_, task) = Cache::watch(api, config, stop.clone(), move |change| {
+            if matches!(change, Change::Object(_)) {
+                on_change(&reference);
+            }
+        });
+        self.tasks.spawn(task);
+        watched.insert(target.clone(), stop);
+    }
+
+    /// Ends the watches of targets that no copy names any more.
+    pub(super) fn keep(&self, wanted: impl Fn(&ObjectRef) -> bool) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|target, stop| {
+            let keep = wanted(target);
+            if !keep {
+                stop.cancel();
+            }
+            keep
+        });
+    }
+}

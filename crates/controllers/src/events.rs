@@ -1,0 +1,45 @@
+//! Kubernetes Events: for people who run `kubectl describe` or `kubectl get events`.
+
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource};
+
+/// The verb of our events: what was done to the object they regard.
+const ACTION: &str = "Reconcile";
+
+/// Publishes events on behalf of one controller. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Events {
+    recorder: Recorder,
+}
+
+impl Events {
+    /// Events that name `controller` as their source.
+    pub(crate) fn new(client: Client, controller: &str) -> Self {
+        let reporter = Reporter { controller: controller.to_owned(), instance: None };
+        Self { recorder: Recorder::new(client, reporter) }
+    }
+
+    /// Publishes an event. A failure is logged and otherwise ignored: events inform, nothing depends on them.
+    pub(crate) async fn publish<K>(&self, regarding: &K, warning: bool, reason: &str, note: &str)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let event = Event {
+            type_: if warning { EventType::Warning } else { EventType::Normal },
+            reason: reason.to_owned(),
+            note: Some(cut(note)),
+            action: ACTION.to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &regarding.object_ref(&())).await {
+            tracing::debug!(reason, %error, "event not published");
+        }
+    }
+}
+
+/// The API server's limit for an event's note is 1 KiB.
+fn cut(note: &str) -> String {
+    const MAX: usize = 1024;
+    let end = (0..=MAX.min(note.len())).rev().find(|&at| note.is_char_boundary(at)).unwrap_or(0);
+    note[..end].to_owned()
+}

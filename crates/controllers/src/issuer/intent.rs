@@ -1,0 +1,368 @@
+//! One pass of the issuer for one intent: observe, decide, apply, status last.
+
+use super::Shared;
+use super::remote::Remote;
+use super::signing::SigningCa;
+use crate::driver::{Pass, Reconciler, Written};
+use crate::error::PassError;
+use crate::memo::Memo;
+use crate::metrics::{ClusterLabels, DecisionLabels};
+use crate::requests::Requests;
+use certmesh_api::ClusterName;
+use certmesh_api::certificates::{CertificateRequest, IssuedCertificate, IssuedCertificateStatus, ObjectRef};
+use certmesh_workflow::examine::{self, CopyFacts, IntentFacts, RequestFacts};
+use certmesh_workflow::issuer::{self, AnswerRequest, Decision, Effect, Observed, Sign};
+use certmesh_workflow::{Examined, IssuanceDecision, Severity};
+use certmesh_x509::SerialNumber;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use std::sync::Arc;
+
+const INTENTS: &str = "intents";
+const COPIES: &str = "copies";
+const REQUESTS: &str = "requests";
+
+/// Runs the issuer's passes for one cluster's intents, or for those of clusters that are not connected.
+pub(super) struct IntentReconciler {
+    shared: Arc<Shared>,
+    remote: Option<Remote>,
+    intent_facts: Memo<IntentFacts>,
+    copy_facts: Memo<CopyFacts>,
+    request_facts: Memo<RequestFacts>,
+}
+
+/// What a pass reads.
+struct Seen {
+    intent: Arc<IssuedCertificate>,
+    intent_facts: Arc<IntentFacts>,
+    copy: Option<(Arc<IssuedCertificate>, Arc<CopyFacts>)>,
+    request: Option<(Arc<CertificateRequest>, Arc<RequestFacts>)>,
+    signer: SigningCa,
+    other: SigningCa,
+    problem: Option<Problem>,
+    exhausted_until: Option<Timestamp>,
+}
+
+/// Why a remote cluster cannot be read.
+enum Problem {
+    Unregistered,
+    Unreachable(String),
+}
+
+impl Reconciler for IntentReconciler {
+    type Key = ObjectRef;
+
+    async fn pass(&self, key: &ObjectRef) -> Result<Pass, PassError> {
+        let Ok(cluster) = key.namespace.parse::<ClusterName>() else { return Ok(Pass::default()) };
+        let Some(intent) = self.shared.intents.get(Some(&key.namespace), &key.name) else {
+            return self.without_intent(key).await;
+        };
+        let seen = self.observe(key, intent).await;
+        let decision = self.decide(&cluster, &seen);
+        let wake_at = decision.wake_at;
+        let written = self.apply(&cluster, &seen, decision).await?;
+        Ok(Pass { wake_at, written })
+    }
+
+    fn shows(&self, key: &ObjectRef, written: &Written) -> bool {
+        let here = (Some(key.namespace.as_str()), key.name.as_str());
+        let there = (Some(self.shared.agent_namespace.as_str()), key.name.as_str());
+        match (written, &self.remote) {
+            (Written::Version { cache: INTENTS, resource_version }, _) => {
+                self.shared.intents.shows_version(here.0, here.1, resource_version)
+            }
+            (Written::Version { cache: COPIES, resource_version }, Some(remote)) => {
+                remote.copies.shows_version(there.0, there.1, resource_version)
+            }
+            (Written::Version { resource_version, .. }, Some(remote)) => {
+                remote.certificate_requests.shows_version(there.0, there.1, resource_version)
+            }
+            (Written::Deleted { cache: COPIES, uid }, Some(remote)) => {
+                remote.copies.shows_deletion(there.0, there.1, uid)
+            }
+            (Written::Deleted { uid, .. }, Some(remote)) => {
+                remote.certificate_requests.shows_deletion(there.0, there.1, uid)
+            }
+            (_, None) => true,
+        }
+    }
+}
+
+impl IntentReconciler {
+    /// For a cluster that is connected.
+    pub(super) fn connected(shared: Arc<Shared>, remote: Remote) -> Self {
+        Self::new(shared, Some(remote))
+    }
+
+    /// For clusters that are not.
+    pub(super) fn unconnected(shared: Arc<Shared>) -> Self {
+        Self::new(shared, None)
+    }
+
+    fn new(shared: Arc<Shared>, remote: Option<Remote>) -> Self {
+        Self {
+            shared,
+            remote,
+            intent_facts: Memo::default(),
+            copy_facts: Memo::default(),
+            request_facts: Memo::default(),
+        }
+    }
+
+    /// A copy or request whose intent is unknown is reported and never deleted: a restored management cluster must not
+    /// wipe its fleet.
+    async fn without_intent(&self, key: &ObjectRef) -> Result<Pass, PassError> {
+        self.intent_facts.forget(key);
+        let Some(remote) = &self.remote else { return Ok(Pass::default()) };
+        let namespace = Some(self.shared.agent_namespace.as_str());
+        let found = remote.copies.get(namespace, &key.name).is_some()
+            || remote.certificate_requests.get(namespace, &key.name).is_some();
+        // The cache may lag behind an intent that was made a moment ago.
+        if found && self.shared.requests.get::<IssuedCertificate>(&key.namespace, &key.name).await?.is_none()
+        {
+            tracing::warn!(
+                cluster = key.namespace,
+                name = key.name,
+                "the cluster has a copy or request whose intent does not exist here: left alone; create the intent \
+                 again, or delete the copy in the cluster"
+            );
+        }
+        Ok(Pass::default())
+    }
+
+    async fn observe(&self, key: &ObjectRef, intent: Arc<IssuedCertificate>) -> Seen {
+        let shared = &self.shared;
+        let intent_facts = self.intent_facts.facts(&*intent, examine::intent);
+        let (mut signer, mut other) = (SigningCa::Missing, SigningCa::Missing);
+        if let Ok(wanted) = &intent_facts.wanted {
+            let mut needed = wanted.authorities.needed();
+            if let Some(secret) = needed.next() {
+                signer = shared.signing_ca(secret).await;
+            }
+            if let Some(secret) = needed.next() {
+                other = shared.signing_ca(secret).await;
+            }
+        }
+        let namespace = Some(shared.agent_namespace.as_str());
+        let remote = self.remote.as_ref();
+        let copy = remote.and_then(|remote| remote.copies.get(namespace, &key.name));
+        let request = remote.and_then(|remote| remote.certificate_requests.get(namespace, &key.name));
+        Seen {
+            copy: copy.map(|copy| {
+                let facts = self.copy_facts.facts(&*copy, examine::copy);
+                (copy, facts)
+            }),
+            request: request.map(|request| {
+                let facts = self.request_facts.facts(&*request, examine::request);
+                (request, facts)
+            }),
+            problem: self.problem(&key.namespace),
+            exhausted_until: remote.and_then(|remote| remote.exhausted_until(shared.clock.now())),
+            intent,
+            intent_facts,
+            signer,
+            other,
+        }
+    }
+
+    /// Why the remote cluster cannot be read, if it cannot.
+    fn problem(&self, cluster: &str) -> Option<Problem> {
+        let Some(remote) = &self.remote else {
+            let registered = self.shared.clusters.get(Some(&self.shared.settings.namespace), cluster);
+            return Some(registered.map_or(Problem::Unregistered, |registered| {
+                let reports =
+                    registered.status.as_ref().map(|status| status.status.as_slice()).unwrap_or_default();
+                let message =
+                    reports.iter().map(|report| report.message.as_str()).find(|message| !message.is_empty());
+                Problem::Unreachable(message.unwrap_or("connecting").to_owned())
+            }));
+        };
+        let problem = remote.copies.problem().or_else(|| remote.certificate_requests.problem());
+        let synced = remote.copies.is_synced() && remote.certificate_requests.is_synced();
+        let labels = ClusterLabels { cluster: cluster.to_owned() };
+        let connected = i64::from(problem.is_none() && synced);
+        self.shared.metrics.cluster_connected.get_or_create(&labels).set(connected);
+        problem.or_else(|| (!synced).then(|| "connecting".to_owned())).map(Problem::Unreachable)
+    }
+
+    fn decide(&self, cluster: &ClusterName, seen: &Seen) -> Decision {
+        let remote = match &seen.problem {
+            Some(Problem::Unregistered) => issuer::Remote::Unregistered,
+            Some(Problem::Unreachable(error)) => issuer::Remote::Unreachable { error },
+            None => issuer::Remote::Connected {
+                agent_namespace: &self.shared.agent_namespace,
+                copy: seen
+                    .copy
+                    .as_ref()
+                    .map(|(object, facts)| Examined { object: &**object, facts: &**facts }),
+                request: seen
+                    .request
+                    .as_ref()
+                    .map(|(object, facts)| Examined { object: &**object, facts: &**facts }),
+            },
+        };
+        let observed = Observed {
+            settings: &self.shared.settings,
+            cluster,
+            intent: Examined { object: &*seen.intent, facts: &*seen.intent_facts },
+            remote,
+            signer: seen.signer.as_authority(),
+            other: seen.other.as_authority(),
+            exhausted_until: seen.exhausted_until,
+        };
+        issuer::decide(self.shared.clock.now(), &observed)
+    }
+
+    async fn apply(
+        &self,
+        cluster: &ClusterName,
+        seen: &Seen,
+        decision: Decision,
+    ) -> Result<Vec<Written>, PassError> {
+        let mut written = Vec::new();
+        let mut intent = Arc::clone(&seen.intent);
+        for effect in decision.effects {
+            tracing::info!(%cluster, intent = intent.name_any(), effect = name_of(&effect), "applying");
+            match effect {
+                Effect::AddFinalizer(changed) | Effect::ReleaseIntent(changed) => {
+                    intent = Arc::new(self.shared.requests.update(&*changed).await?);
+                    written.push(version(INTENTS, &*intent));
+                }
+                effect => written.extend(self.apply_remote(cluster, seen, effect).await?),
+            }
+        }
+        if let Some(status) = decision.status {
+            let stored = self.write_status(&intent, status).await?;
+            written.push(version(INTENTS, &stored));
+        }
+        for event in &decision.events {
+            let warning = event.severity == Severity::Warning;
+            self.shared.events.publish(&*intent, warning, event.reason, &event.message).await;
+        }
+        Ok(written)
+    }
+
+    async fn apply_remote(
+        &self,
+        cluster: &ClusterName,
+        seen: &Seen,
+        effect: Effect,
+    ) -> Result<Option<Written>, PassError> {
+        // Decided only for a cluster that is connected.
+        let Some(remote) = &self.remote else { return Ok(None) };
+        let requests = &remote.requests;
+        let written = match effect {
+            Effect::AddFinalizer(_) | Effect::ReleaseIntent(_) => return Ok(None),
+            Effect::CreateCopy(copy) => version(COPIES, &requests.create(&*copy).await?),
+            Effect::UpdateCopy(copy) => version(COPIES, &requests.update(&*copy).await?),
+            Effect::DeleteCopy(copy) => {
+                let name = &copy.name;
+                requests.delete::<IssuedCertificate>(&name.namespace, &name.name, &copy.uid, None).await?;
+                Written::Deleted { cache: COPIES, uid: copy.uid }
+            }
+            Effect::DeleteRequest(request) => {
+                let name = &request.name;
+                requests
+                    .delete::<CertificateRequest>(&name.namespace, &name.name, &request.uid, None)
+                    .await?;
+                Written::Deleted { cache: REQUESTS, uid: request.uid }
+            }
+            Effect::Sign(sign) => {
+                self.check_unchanged(&seen.intent).await?;
+                let answer = sign_off_thread(sign).await?;
+                remote.spend(self.shared.clock.now());
+                self.observe_signature(seen);
+                self.answer(cluster, requests, *answer).await?
+            }
+            Effect::RefuseRequest(answer) | Effect::DeferRequest(answer) => {
+                self.answer(cluster, requests, *answer).await?
+            }
+        };
+        Ok(Some(written))
+    }
+
+    /// Nothing is signed for an intent that changed since it was decided on.
+    async fn check_unchanged(&self, intent: &IssuedCertificate) -> Result<(), PassError> {
+        let (namespace, name) = (intent.namespace().unwrap_or_default(), intent.name_any());
+        let live = self.shared.requests.get::<IssuedCertificate>(&namespace, &name).await?;
+        match live {
+            Some(live)
+                if live.metadata.generation == intent.metadata.generation
+                    && live.metadata.uid == intent.metadata.uid
+                    && live.metadata.annotations == intent.metadata.annotations =>
+            {
+                Ok(())
+            }
+            _ => Err(PassError::Changed { object: format!("IssuedCertificate {namespace}/{name}") }),
+        }
+    }
+
+    /// Logs a decision on a request, then writes it.
+    async fn answer(
+        &self,
+        cluster: &ClusterName,
+        requests: &Requests,
+        answer: AnswerRequest,
+    ) -> Result<Written, PassError> {
+        if let Some(record) = &answer.record {
+            self.shared.issuance_log.write(record)?;
+            let decision = match record.decision {
+                IssuanceDecision::Signed => "signed",
+                IssuanceDecision::Refused => "refused",
+            };
+            let labels = DecisionLabels { cluster: cluster.to_string(), decision };
+            self.shared.metrics.decisions.get_or_create(&labels).inc();
+        }
+        Ok(version(REQUESTS, &requests.update_status(&answer.request).await?))
+    }
+
+    fn observe_signature(&self, seen: &Seen) {
+        if let Some((_, facts)) = &seen.request {
+            let waited = self.shared.clock.now().duration_since(facts.created);
+            self.shared.metrics.signed_after.observe(waited.as_secs_f64());
+        }
+    }
+
+    async fn write_status(
+        &self,
+        intent: &IssuedCertificate,
+        status: IssuedCertificateStatus,
+    ) -> Result<IssuedCertificate, PassError> {
+        self.shared.metrics.transition(intent.status.as_ref(), &status);
+        let mut changed = intent.clone();
+        changed.status = Some(status);
+        self.shared.requests.update_status(&changed).await
+    }
+}
+
+/// A signature with an RSA-4096 CA takes milliseconds: too long for an async thread. What cannot be signed is refused.
+async fn sign_off_thread(sign: Box<Sign>) -> Result<Box<AnswerRequest>, PassError> {
+    let work = move || -> Result<AnswerRequest, Box<dyn std::error::Error + Send + Sync>> {
+        let serial = SerialNumber::random()?;
+        Ok(sign.sign(&serial)?)
+    };
+    let failed = |source| PassError::Crypto { attempted: "signing a certificate".to_owned(), source };
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| failed(error.into()))?
+        .map(Box::new)
+        .map_err(failed)
+}
+
+fn version(cache: &'static str, object: &impl ResourceExt) -> Written {
+    Written::Version { cache, resource_version: object.resource_version().unwrap_or_default() }
+}
+
+fn name_of(effect: &Effect) -> &'static str {
+    match effect {
+        Effect::AddFinalizer(_) => "AddFinalizer",
+        Effect::ReleaseIntent(_) => "ReleaseIntent",
+        Effect::CreateCopy(_) => "CreateCopy",
+        Effect::UpdateCopy(_) => "UpdateCopy",
+        Effect::DeleteCopy(_) => "DeleteCopy",
+        Effect::Sign(_) => "Sign",
+        Effect::RefuseRequest(_) => "RefuseRequest",
+        Effect::DeferRequest(_) => "DeferRequest",
+        Effect::DeleteRequest(_) => "DeleteRequest",
+    }
+}
