@@ -19,11 +19,14 @@ use crate::driver::{Driver, Trigger};
 use crate::events::Events;
 use crate::health::Readiness;
 use crate::issuance_log::IssuanceLog;
+use crate::kubeconfig::{KubeconfigRefusal, client_from_secret};
 use crate::metrics::Metrics;
 use crate::requests::Requests;
 use certmesh_api::certificates::{IssuedCertificate, IssuedCertificateSpec, ObjectRef};
 use certmesh_api::multicluster::KubernetesCluster;
 use certmesh_workflow::issuer::Settings;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use intent::IntentReconciler;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
@@ -54,8 +57,37 @@ pub struct IssuerConfig {
     pub metrics: Metrics,
     /// Told once the caches are filled.
     pub readiness: Readiness,
+    /// Makes a client of a registration Secret.
+    pub connect: Connector,
     /// Where each decision to sign or refuse is recorded.
     pub issuance_log: IssuanceLog,
+}
+
+/// Makes a client for the cluster that a registration Secret describes.
+#[derive(Clone)]
+pub struct Connector(Arc<ConnectFn>);
+
+type ConnectFn = dyn Fn(Arc<Secret>) -> BoxFuture<'static, Result<Client, KubeconfigRefusal>> + Send + Sync;
+
+impl Connector {
+    /// A connector that does something else than reading a kubeconfig: clusters in this process, or faults in between.
+    pub fn new<F>(connect: impl Fn(Arc<Secret>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Client, KubeconfigRefusal>> + Send + 'static,
+    {
+        Self(Arc::new(move |secret| connect(secret).boxed()))
+    }
+
+    async fn connect(&self, secret: Arc<Secret>) -> Result<Client, KubeconfigRefusal> {
+        (self.0)(secret).await
+    }
+}
+
+impl Default for Connector {
+    /// Reads the kubeconfig in the Secret, and refuses everything in it that is not plain data.
+    fn default() -> Self {
+        Self::new(|secret| async move { client_from_secret(&secret).await })
+    }
 }
 
 /// What all passes of an issuer share.
@@ -64,6 +96,7 @@ pub(crate) struct Shared {
     agent_namespace: String,
     clock: Clock,
     metrics: Metrics,
+    connect: Connector,
     issuance_log: IssuanceLog,
     requests: Requests,
     events: Events,
@@ -107,6 +140,7 @@ pub async fn run(config: IssuerConfig, stop: CancellationToken) {
         clock,
         metrics,
         readiness,
+        connect,
         issuance_log,
     } = config;
     let tasks = TaskTracker::new();
@@ -135,6 +169,7 @@ pub async fn run(config: IssuerConfig, stop: CancellationToken) {
         agent_namespace,
         clock,
         metrics,
+        connect,
         issuance_log,
         intents: intents.clone(),
         secrets: secrets.clone(),

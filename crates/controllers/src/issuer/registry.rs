@@ -11,7 +11,6 @@ use super::Shared;
 use super::remote::Remote;
 use crate::driver::{Pass, Reconciler, Trigger, Written};
 use crate::error::PassError;
-use crate::kubeconfig::client_from_secret;
 use crate::metrics::ClusterLabels;
 use certmesh_api::certificates::ObjectRef;
 use certmesh_api::multicluster::{ClusterReport, KubernetesCluster, KubernetesClusterStatus};
@@ -161,7 +160,7 @@ impl Registry {
         if shared.connected.is_current(name, &secret) {
             return Ok(Ok(recorded_uid(cluster).to_owned()));
         }
-        let client = match client_from_secret(&secret).await {
+        let client = match shared.connect.connect(Arc::clone(&secret)).await {
             Ok(client) => client,
             Err(source) => return Ok(Err(Refusal::Kubeconfig { secret: reference, source })),
         };
