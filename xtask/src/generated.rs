@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
+use certmesh_api::manifests::{Agent, Issuer, Manifest, RemoteIssuer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -50,21 +51,35 @@ fn files() -> Result<BTreeMap<PathBuf, String>, Failure> {
     for crd in certmesh_api::crds::all() {
         let path = Path::new("deploy/crds")
             .join(format!("{}.yaml", crd.metadata.name.as_deref().unwrap_or_default()));
-        files.insert(path, yaml(&crd)?);
+        files.insert(path, yaml(&[Manifest::of(&crd)])?);
+    }
+    let (issuer, agent) = (Issuer::default(), Agent::default());
+    let with_deployment = |access: Vec<Manifest>, deployment| [access, vec![deployment]].concat();
+    let installations = [
+        ("deploy/issuer.yaml", with_deployment(issuer.access(), issuer.deployment())),
+        ("deploy/agent.yaml", with_deployment(agent.access(), agent.deployment())),
+        ("deploy/remote-issuer.yaml", RemoteIssuer::default().manifests()),
+    ];
+    for (path, manifests) in installations {
+        files.insert(PathBuf::from(path), yaml(&manifests)?);
     }
     Ok(files)
 }
 
-/// YAML with sorted keys: the order of struct fields is no business of a diff.
-fn yaml(object: &impl serde::Serialize) -> Result<String, Failure> {
+/// A YAML stream with sorted keys: the order of struct fields is no business of a diff.
+fn yaml(manifests: &[Manifest]) -> Result<String, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(format!("writing an object as YAML: {error}"), "report this")
     };
-    let mut value = serde_json::to_value(object).map_err(|error| failed(&error))?;
-    value.sort_all_objects();
-    shorten_numbers(&mut value);
-    let text = serde_saphyr::to_string(&value).map_err(|error| failed(&error))?;
-    Ok(format!("{HEADER}---\n{text}"))
+    let mut stream = HEADER.to_owned();
+    for manifest in manifests {
+        let mut value = serde_json::to_value(manifest).map_err(|error| failed(&error))?;
+        value.sort_all_objects();
+        shorten_numbers(&mut value);
+        stream += "---\n";
+        stream += &serde_saphyr::to_string(&value).map_err(|error| failed(&error))?;
+    }
+    Ok(stream)
 }
 
 /// Writes a whole number as one: limits in schemas are floating-point in the types of Kubernetes.
@@ -114,22 +129,40 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn keys_are_sorted_and_whole_numbers_written_as_such() {
-        let text = yaml(&json!({ "b": 1.0, "a": { "d": 0.5, "c": [60.0] } })).unwrap();
-        assert_eq!(text, format!("{HEADER}---\na:\n  c:\n  - 60\n  d: 0.5\nb: 1\n"));
+    fn whole_numbers_are_written_as_such() {
+        let mut value = json!({ "b": 1.0, "a": { "d": 0.5, "c": [60.0, -2.0] }, "e": 1e300 });
+        shorten_numbers(&mut value);
+        assert_eq!(value, json!({ "b": 1, "a": { "d": 0.5, "c": [60, -2] }, "e": 1e300 }));
     }
 
     #[test]
-    fn every_file_reads_back_as_what_was_written() {
+    fn every_file_reads_back_as_the_objects_that_were_written() {
         for (path, text) in files().unwrap() {
-            let crds = certmesh_api::crds::all();
-            let crd = crds
-                .iter()
-                .find(|crd| path.ends_with(format!("{}.yaml", crd.metadata.name.as_deref().unwrap())));
-            let read: Value = serde_saphyr::from_str(&text).unwrap();
-            let mut written = serde_json::to_value(crd.unwrap()).unwrap();
-            shorten_numbers(&mut written);
-            assert_eq!(read, written, "{}", path.display());
+            let read: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+            let named = |value: &Value| (value["kind"].clone(), value["metadata"]["name"].clone());
+            let manifests = [
+                Issuer::default().manifests(),
+                Agent::default().manifests(),
+                RemoteIssuer::default().manifests(),
+            ];
+            let all: Vec<Value> =
+                manifests.concat().iter().map(|manifest| serde_json::to_value(manifest).unwrap()).collect();
+            for object in read {
+                let same = all.iter().find(|other| {
+                    named(other) == named(&object)
+                        && other["metadata"]["namespace"] == object["metadata"]["namespace"]
+                });
+                let mut written = same.unwrap_or_else(|| panic!("{}: {object}", path.display())).clone();
+                shorten_numbers(&mut written);
+                assert_eq!(object, written, "{}", path.display());
+            }
         }
+    }
+
+    #[test]
+    fn keys_are_sorted_so_that_a_diff_shows_what_changed() {
+        let text = &files().unwrap()[Path::new("deploy/agent.yaml")];
+        let first = text.lines().filter(|line| !line.starts_with(['#', '-', ' '])).take(3);
+        assert_eq!(first.collect::<Vec<_>>(), ["apiVersion: v1", "kind: Namespace", "metadata:"]);
     }
 }

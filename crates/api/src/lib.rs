@@ -12,6 +12,7 @@
 //!  names                              labels, annotations, Secret types, finalizers
 //!  conditions                         `Ready`, `Reconciling`, `Stalled` in kstatus form
 //!  crds                               the CustomResourceDefinitions, generated from the types above
+//!  manifests                          what is installed: definitions, accounts, rights, Deployments
 //! ```
 
 // The derive of `KubeSchema` repeats each struct inside a function, where its `pub` reaches nothing.
@@ -23,6 +24,7 @@ pub mod certificates;
 mod cluster_name;
 pub mod conditions;
 pub mod crds;
+pub mod manifests;
 pub mod multicluster;
 pub mod names;
 pub mod secrets;

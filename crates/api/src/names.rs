@@ -3,6 +3,8 @@
 
 /// The API group of the certificate kinds.
 pub const CERTIFICATES_GROUP: &str = "certificates.mesh.gloo.solo.io";
+/// The API group of the registered clusters.
+pub const MULTICLUSTER_GROUP: &str = "multicluster.solo.io";
 
 /// Labels.
 pub mod labels {
@@ -82,6 +84,12 @@ pub mod well_known {
     pub const ISTIO_CA_ROOT_CERT_KEY: &str = "root-cert.pem";
     /// Optional pin in the agent's namespace: the only roots that an answer may carry.
     pub const TRUST_ANCHORS: &str = "certmesh-trust-anchors";
+    /// The namespace that istiod is installed to by default.
+    pub const ISTIO_NAMESPACE: &str = "istio-system";
+    /// The Secret in which istiod looks for its CA.
+    pub const ISTIO_CA_SECRET: &str = "cacerts";
+    /// A namespace that every cluster has and none loses: its uid is the cluster's identity.
+    pub const KUBE_SYSTEM: &str = "kube-system";
     /// Default namespace of issuer and agent.
     pub const NAMESPACE: &str = "certmesh";
 }
