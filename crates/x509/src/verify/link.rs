@@ -1,7 +1,5 @@
 //! One step of a path: may this certificate be the issuer of the path below it?
 
-use const_oid::db::rfc5280::{ID_KP_CLIENT_AUTH, ID_KP_SERVER_AUTH};
-
 use super::{VerificationError, name_constraints};
 use crate::certificate::Certificate;
 
@@ -42,17 +40,10 @@ fn check_is_ca(issuer: &Certificate) -> Result<(), VerificationError> {
 
 /// What a CA must allow wherever it stands on a path, at the start too.
 pub(super) fn check_may_issue(ca: &Certificate) -> Result<(), VerificationError> {
-    if !ca.may_sign_certificates() {
-        return Err(VerificationError::MayNotSign { issuer: ca.subject().to_string() });
+    if ca.may_sign_certificates() {
+        return Ok(());
     }
-    // Extended key usages of a CA bind the leaves below it in Go, webpki and BoringSSL. A workload is server and client;
-    // webpki does not know anyExtendedKeyUsage.
-    match &ca.extensions().extended_key_usage {
-        Some(usages) if !(usages.contains(&ID_KP_SERVER_AUTH) && usages.contains(&ID_KP_CLIENT_AUTH)) => {
-            Err(VerificationError::ExtendedKeyUsageForbidsTls { issuer: ca.subject().to_string() })
-        }
-        Some(_) | None => Ok(()),
-    }
+    Err(VerificationError::MayNotSign { issuer: ca.subject().to_string() })
 }
 
 /// RFC 5280 would not count the last certificate nor self-issued ones; Go and webpki do count the latter, and a CA that is

@@ -12,13 +12,22 @@ use crate::{
     host::Host,
 };
 
+/// As webpki and Go: nobody may keep us busy with long lists.
+const MAX_COMPARISONS: usize = 250_000;
+
 /// Whether this CA's constraints allow every certificate of the path below it.
 pub(super) fn check(ca: &Certificate, below: &[Certificate]) -> Result<(), VerificationError> {
     let Some(constraints) = ca.name_constraints() else { return Ok(()) };
     let permitted = constraints.permitted_subtrees.as_deref().unwrap_or_default();
     let excluded = constraints.excluded_subtrees.as_deref().unwrap_or_default();
     permitted.iter().chain(excluded).try_for_each(|subtree| check_form(ca, subtree))?;
-    let names = below.iter().flat_map(Certificate::subject_alt_names);
+    let names: Vec<_> = below.iter().flat_map(Certificate::subject_alt_names).collect();
+    if names.len().saturating_mul(permitted.len() + excluded.len()) > MAX_COMPARISONS {
+        return Err(VerificationError::UnusableNameConstraint {
+            issuer: ca.subject().to_string(),
+            form: "far too many",
+        });
+    }
     for name in names {
         let is_allowed = match name {
             SubjectAltName::Host(host) => is_permitted(host, permitted) && !is_excluded(host, excluded),
