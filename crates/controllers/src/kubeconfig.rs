@@ -1,15 +1,13 @@
 //! A kubeconfig from a Secret is data, not code: whatever would run a program, read a file or weaken TLS is refused.
 
+use crate::connect::{ConnectError, connect};
 use certmesh_api::secrets;
 use k8s_openapi::api::core::v1::Secret;
 use kube::config::{AuthInfo, Cluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
-use std::time::Duration;
 
 /// A kubeconfig larger than this is not one.
 const MAX_BYTES: usize = 256 * 1024;
-/// A cluster that does not answer is reported rather than waited for.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a kubeconfig is not used. Each says which field, and what to write instead.
 #[derive(Debug, thiserror::Error)]
@@ -35,17 +33,16 @@ pub enum KubeconfigRefusal {
     #[error("the kubeconfig's current context cannot be used: {0}")]
     Incomplete(#[from] KubeconfigError),
     /// No client could be made of it.
-    #[error("no client can be made of the kubeconfig: {0}")]
-    Client(#[from] kube::Error),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
 }
 
 /// A client for the cluster that the registration Secret describes.
 pub async fn client_from_secret(secret: &Secret) -> Result<Client, KubeconfigRefusal> {
     let bytes = secrets::data(secret, secrets::KUBECONFIG).ok_or(KubeconfigRefusal::Missing)?;
     let kubeconfig = parse(bytes)?;
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    Ok(Client::try_from(config)?)
+    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    Ok(connect(&config)?)
 }
 
 /// Reads a kubeconfig and refuses everything in it that is not plain data.

@@ -12,6 +12,7 @@
 pub mod agent;
 mod cache;
 mod clock;
+mod connect;
 mod driver;
 mod error;
 mod events;
@@ -26,6 +27,7 @@ mod requests;
 
 pub use cache::{Cache, Change, watch_config};
 pub use clock::Clock;
+pub use connect::{ConnectError, connect};
 pub use driver::{Driver, DriverBuilder, Pass, Reconciler, Trigger, Written};
 pub use error::{PassError, status_code};
 pub use health::{Readiness, serve as serve_health};

@@ -33,7 +33,7 @@ impl SubjectAltName {
         }
     }
 
-    pub(crate) fn new(name: &GeneralName) -> Self {
+    fn new(name: &GeneralName) -> Self {
         match Host::from_general_name(name) {
             Some(host) => Self::Host(host),
             None => Self::Other(match name {
