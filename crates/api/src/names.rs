@@ -58,7 +58,7 @@ pub mod annotations {
 pub mod finalizers {
     /// On an intent: its copy, request and pending key in the remote cluster are still to be removed.
     pub const INTENT: &str = "certmesh.dev/remote-objects";
-    /// On a copy whose deletion policy is `Delete`: its issued Secret is still to be removed.
+    /// On every copy: the agent still has its request, its pending key and its issued Secret to see to.
     pub const COPY: &str = "certmesh.dev/issued-secret";
 }
 

@@ -60,15 +60,15 @@ fn rights(manifests: &[Manifest]) -> BTreeSet<Right> {
     roles.flat_map(|role| rules(role).into_iter().flat_map(|rule| each(role, &rule))).collect()
 }
 
-fn each(role: &Manifest, rule: &PolicyRule) -> Vec<Right> {
-    assert!(rule.non_resource_urls.is_none(), "rights on URLs are not needed");
-    let names: Vec<_> = match &rule.resource_names {
+fn each(role: &Manifest, granted: &PolicyRule) -> Vec<Right> {
+    assert!(granted.non_resource_urls.is_none(), "rights on URLs are not needed");
+    let names: Vec<_> = match &granted.resource_names {
         Some(names) => names.iter().cloned().map(Some).collect(),
         None => vec![None],
     };
     let mut rights = Vec::new();
-    for resource in rule.resources.iter().flatten() {
-        for verb in &rule.verbs {
+    for resource in granted.resources.iter().flatten() {
+        for verb in &granted.verbs {
             rights.extend(names.iter().map(|name| Right {
                 namespace: role.object.metadata.namespace.clone(),
                 verb: verb.clone(),

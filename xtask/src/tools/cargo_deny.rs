@@ -9,7 +9,7 @@ const VERSION: &str = "0.20.2";
 
 /// The program; built first when it is not in the cache.
 pub(crate) fn locate_or_install(workspace: &Workspace) -> Result<PathBuf, Failure> {
-    super::installed(workspace, &format!("cargo-deny-{VERSION}"), "bin/cargo-deny", |folder| {
+    super::installed(&super::cache(workspace), &format!("cargo-deny-{VERSION}"), "bin/cargo-deny", |folder| {
         let build = workspace.target().join("tools/cargo-deny");
         Logged::cargo(
             workspace,

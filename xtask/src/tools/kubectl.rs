@@ -21,7 +21,9 @@ pub(crate) fn locate_or_install(workspace: &Workspace) -> Result<PathBuf, Failur
     if let Some(kubectl) = std::env::var_os("KUBECTL").filter(|path| !path.is_empty()) {
         return Ok(PathBuf::from(kubectl));
     }
-    super::installed(workspace, &format!("kubectl-{VERSION}"), "kubectl", |folder| install(workspace, folder))
+    super::installed(&super::cache(workspace), &format!("kubectl-{VERSION}"), "kubectl", |folder| {
+        install(workspace, folder)
+    })
 }
 
 fn install(workspace: &Workspace, folder: &Path) -> Result<(), Failure> {
