@@ -1,0 +1,441 @@
+//! A management cluster and some remote ones, embedded, with everything installed and nothing running yet.
+//!
+//! Issuer and agents run under the product's own RBAC, over in-process clients: no sockets, so that a test with paused
+//! time can live through a year in a moment.
+
+use crate::faults::Faults;
+use certmesh_api::certificates::{
+    CertificateRequest, CommonCertOptions, IssuedCertificate, IssuedCertificateSpec, KeyAlgorithmName,
+    ObjectRef, RootCertificateAuthority,
+};
+use certmesh_api::manifests::{Agent, Issuer, Manifest, RemoteIssuer};
+use certmesh_api::multicluster::{KubernetesCluster, KubernetesClusterSpec};
+use certmesh_api::names::{annotations, labels, secret_types, well_known};
+use certmesh_api::secrets;
+use certmesh_apiserver::Cluster;
+use certmesh_apiserver::store::{Store, StoreConfig, seeded_random};
+use certmesh_controllers::agent::{self, AgentConfig};
+use certmesh_controllers::issuer::{self, Connector, IssuerConfig};
+use certmesh_controllers::{Clock, IssuanceLog, KeyMaker, Metrics, Readiness};
+use certmesh_x509::{CertificateAuthority, KeyAlgorithm, PrivateKey, SerialNumber};
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The namespace of issuer and agents.
+pub const HOME: &str = well_known::NAMESPACE;
+/// The Secret of the signing CA that a fleet starts with.
+pub const ROOT_CA: &str = "root-ca";
+/// Where tests begin: 2030-01-01T00:00:00Z.
+const START: i64 = 1_893_456_000;
+
+/// A management cluster and some remote ones.
+pub struct Fleet {
+    /// The management cluster.
+    pub management: Cluster,
+    /// `cluster-1`, `cluster-2`, …
+    pub remotes: Vec<Cluster>,
+    /// The time that everything in the fleet goes by.
+    pub clock: Clock,
+    /// What the issuer recorded.
+    pub issuance_log: SharedLog,
+    /// What issuer and agents counted.
+    pub metrics: Metrics,
+}
+
+/// A running issuer or agent.
+pub struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Ends it as SIGTERM would: passes that have begun are finished.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("a controller ends without a panic");
+    }
+
+    /// Ends it as SIGKILL would: in the middle of whatever it does.
+    pub async fn kill(self) {
+        self.task.abort();
+        // Tasks of its own end at their next await.
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+}
+
+impl Fleet {
+    /// A fleet of this many remote clusters, each registered, with a P-256 signing CA in `certmesh/root-ca`.
+    pub async fn new(remotes: usize) -> Self {
+        Self::with_targets(remotes, &[ObjectRef::new("istio-system", "cacerts")]).await
+    }
+
+    /// The same, whose agents may write to these Secrets.
+    pub async fn with_targets(remotes: usize, targets: &[ObjectRef]) -> Self {
+        let start = Timestamp::from_second(START).expect("a time in range");
+        let clock = Clock::following_tokio(start);
+        let management = cluster("management", &clock, 0);
+        install(&management, Issuer::default().manifests()).await;
+        let mut fleet = Self {
+            management,
+            remotes: Vec::new(),
+            clock,
+            issuance_log: SharedLog::default(),
+            metrics: Metrics::default(),
+        };
+        for number in 1..=remotes {
+            fleet.join(number, targets).await;
+        }
+        fleet.create_root_ca(ROOT_CA, KeyAlgorithm::EcdsaP256).await;
+        fleet
+    }
+
+    async fn join(&mut self, number: usize, targets: &[ObjectRef]) {
+        let name = format!("cluster-{number}");
+        let remote = cluster(&name, &self.clock, u64::try_from(number).expect("few clusters"));
+        for target in targets {
+            ensure_namespace(&remote, &target.namespace, None).await;
+        }
+        install(&remote, Agent { targets: targets.to_vec(), ..Agent::default() }.manifests()).await;
+        install(&remote, RemoteIssuer::default().manifests()).await;
+        self.remotes.push(remote);
+        self.register(&name).await;
+    }
+
+    /// Registers a cluster under a name: namespace, kubeconfig Secret, KubernetesCluster.
+    pub async fn register(&self, name: &str) {
+        ensure_namespace(&self.management, name, Some(name)).await;
+        let secret = Secret {
+            metadata: metadata(HOME, name),
+            type_: Some(secret_types::KUBECONFIG.to_owned()),
+            data: Some(BTreeMap::from([(secrets::KUBECONFIG.to_owned(), ByteString(name.into()))])),
+            ..Secret::default()
+        };
+        self.create(&self.management, &secret).await;
+        let spec = KubernetesClusterSpec { secret_name: name.to_owned(), cluster_domain: String::new() };
+        let mut cluster = KubernetesCluster::new(name, spec);
+        cluster.metadata.namespace = Some(HOME.to_owned());
+        self.create(&self.management, &cluster).await;
+    }
+
+    /// Stores a new root as a signing CA that may sign for all clusters, and returns it.
+    pub async fn create_root_ca(&self, name: &str, algorithm: KeyAlgorithm) -> CertificateAuthority {
+        let authority = self.new_root(algorithm);
+        self.create(&self.management, &signing_secret(name, &authority)).await;
+        authority
+    }
+
+    /// Makes a root that is stored nowhere.
+    pub fn new_root(&self, algorithm: KeyAlgorithm) -> CertificateAuthority {
+        let key = PrivateKey::generate(algorithm).expect("a key");
+        let serial = SerialNumber::random().expect("a serial number");
+        let lifetime = CertificateAuthority::DEFAULT_ROOT_LIFETIME;
+        CertificateAuthority::self_signed_root(key, "certmesh test", lifetime, &serial, self.clock.now())
+            .expect("a root")
+    }
+
+    /// Starts the issuer under its own rights.
+    pub fn run_issuer(&self, faults: &Faults) -> Running {
+        let remotes = self.remotes.clone();
+        let wrapped = faults.clone();
+        let connect = Connector::new(move |secret| {
+            // A fleet's kubeconfig Secret holds no more than the name of a cluster in this process.
+            let name = secrets::data(&secret, secrets::KUBECONFIG).map(<[u8]>::to_vec).unwrap_or_default();
+            let cluster = remotes.iter().find(|cluster| cluster.name().as_bytes() == name).cloned();
+            let wrapped = wrapped.clone();
+            async move {
+                let cluster = cluster.ok_or(certmesh_controllers::KubeconfigRefusal::Missing)?;
+                Ok(wrapped.wrap(cluster.client(Cluster::service_account(HOME, RemoteIssuer::NAME))))
+            }
+        });
+        let client = self.management.client(Cluster::service_account(HOME, Issuer::NAME));
+        let stop = CancellationToken::new();
+        let config = IssuerConfig {
+            namespace: HOME.to_owned(),
+            agent_namespace: HOME.to_owned(),
+            client: faults.wrap(client),
+            any_ca_namespace: false,
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            readiness: Readiness::default(),
+            connect,
+            issuance_log: IssuanceLog::new(self.issuance_log.clone()),
+        };
+        Running { task: tokio::spawn(issuer::run(config, stop.clone())), stop }
+    }
+
+    /// Starts the agent of `remotes[index]` under its own rights.
+    pub fn run_agent(&self, index: usize, faults: &Faults) -> Running {
+        let client = self.remotes[index].client(Cluster::service_account(HOME, Agent::NAME));
+        let client = faults.wrap(client);
+        let stop = CancellationToken::new();
+        let config = AgentConfig {
+            namespace: HOME.to_owned(),
+            requests: client.clone(),
+            local: client,
+            clock: self.clock.clone(),
+            keys: KeyMaker::default(),
+            metrics: self.metrics.clone(),
+            readiness: Readiness::default(),
+        };
+        Running { task: tokio::spawn(agent::run(config, stop.clone())), stop }
+    }
+
+    /// Starts the issuer and all agents, without faults.
+    pub fn run_all(&self) -> Vec<Running> {
+        let faults = Faults::default();
+        let agents = (0..self.remotes.len()).map(|index| self.run_agent(index, &faults));
+        std::iter::once(self.run_issuer(&faults)).chain(agents).collect()
+    }
+
+    /// Creates an object as the cluster's administrator.
+    pub async fn create<K>(&self, cluster: &Cluster, object: &K) -> K
+    where
+        K: Kind,
+    {
+        let api = api::<K>(cluster, &object.namespace().unwrap_or_default());
+        api.create(&PostParams::default(), object).await.expect("the administrator may create it")
+    }
+
+    /// Merges a patch into an object as the cluster's administrator.
+    pub async fn patch<K: Kind>(
+        &self,
+        cluster: &Cluster,
+        namespace: &str,
+        name: &str,
+        patch: serde_json::Value,
+    ) -> K {
+        let api = api::<K>(cluster, namespace);
+        api.patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .expect("the administrator may patch it")
+    }
+
+    /// Reads an object as the cluster's administrator.
+    pub async fn get<K: Kind>(&self, cluster: &Cluster, namespace: &str, name: &str) -> Option<K> {
+        api::<K>(cluster, namespace).get_opt(name).await.expect("the administrator may read it")
+    }
+
+    /// Deletes an object as the cluster's administrator.
+    pub async fn delete<K: Kind>(&self, cluster: &Cluster, namespace: &str, name: &str) {
+        api::<K>(cluster, namespace)
+            .delete(name, &DeleteParams::default())
+            .await
+            .expect("the administrator may delete it");
+    }
+
+    /// Waits until an object is as wanted, at most ten minutes of the fleet's time.
+    pub async fn wait<K: Kind>(
+        &self,
+        cluster: &Cluster,
+        namespace: &str,
+        name: &str,
+        wanted: impl Fn(Option<&K>) -> bool,
+    ) -> Option<K> {
+        self.wait_for(Duration::from_secs(600), cluster, namespace, name, wanted).await
+    }
+
+    /// Waits until an object is as wanted, for a while of the fleet's time.
+    pub async fn wait_for<K: Kind>(
+        &self,
+        limit: Duration,
+        cluster: &Cluster,
+        namespace: &str,
+        name: &str,
+        wanted: impl Fn(Option<&K>) -> bool,
+    ) -> Option<K> {
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            let object = self.get::<K>(cluster, namespace, name).await;
+            if wanted(object.as_ref()) {
+                return object;
+            }
+            if tokio::time::Instant::now() >= deadline {
+                let shown =
+                    object.and_then(|object| serde_yaml(&object)).unwrap_or_else(|| "absent".to_owned());
+                panic!("{} {namespace}/{name} is not as wanted after {limit:?}:\n{shown}", K::kind(&()));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// A namespaced kind that tests read and write.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+{
+}
+
+impl<K> Kind for K where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+{
+}
+
+/// Lines that a controller wrote, shared with the test.
+#[derive(Clone, Default)]
+pub struct SharedLog(Arc<Mutex<Vec<u8>>>);
+
+impl SharedLog {
+    /// The lines so far, parsed.
+    pub fn records(&self) -> Vec<serde_json::Value> {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).expect("a record is a JSON line"))
+            .collect()
+    }
+}
+
+impl Write for SharedLog {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An intent for `cluster` with a P-256 key, target `istio-system/cacerts` and the fleet's root CA.
+pub fn intent(cluster: &str, name: &str) -> IssuedCertificate {
+    let spec = IssuedCertificateSpec {
+        hosts: vec![format!("spiffe://{cluster}.example/ns/istio-system/sa/istiod")],
+        issued_certificate_secret: Some(ObjectRef::new("istio-system", "cacerts")),
+        cert_options: Some(CommonCertOptions {
+            key_algorithm: Some(KeyAlgorithmName::EcdsaP256),
+            ..CommonCertOptions::default()
+        }),
+        gloo_mesh_ca: Some(RootCertificateAuthority {
+            signing_certificate_secret: Some(ObjectRef::new(HOME, ROOT_CA)),
+        }),
+        ..IssuedCertificateSpec::default()
+    };
+    let mut intent = IssuedCertificate::new(name, spec);
+    intent.metadata.namespace = Some(cluster.to_owned());
+    intent
+}
+
+/// The Secret of a signing CA that may sign for all clusters.
+pub fn signing_secret(name: &str, authority: &CertificateAuthority) -> Secret {
+    let pem = authority.certificate().to_pem().into_bytes();
+    let key = authority.key().to_pem().as_bytes().to_vec();
+    let files = [
+        (secrets::CA_CERT, pem.clone()),
+        (secrets::CA_KEY, key),
+        (secrets::CERT_CHAIN, pem),
+        (secrets::ROOT_CERT, authority.roots().as_pem().to_vec()),
+    ];
+    let mut secret = Secret {
+        metadata: metadata(HOME, name),
+        data: Some(files.into_iter().map(|(key, value)| (key.to_owned(), ByteString(value))).collect()),
+        ..Secret::default()
+    };
+    secret.annotations_mut().insert(annotations::ALLOW_CLUSTERS.to_owned(), "*".to_owned());
+    secret
+}
+
+/// Whether the certificate of an intent or copy is in place and nothing is left to do.
+pub fn is_ready(certificate: Option<&IssuedCertificate>) -> bool {
+    certificate.is_some_and(|certificate| {
+        let status = certificate.status.as_ref();
+        status.is_some_and(|status| {
+            status.observed_generation == certificate.metadata.generation.unwrap_or_default()
+                && status
+                    .conditions
+                    .iter()
+                    .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        })
+    })
+}
+
+/// The reason of the `Ready` condition.
+pub fn reason(certificate: &IssuedCertificate) -> &str {
+    let conditions =
+        certificate.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == "Ready")
+        .map_or("", |condition| condition.reason.as_str())
+}
+
+/// Whether neither request nor pending key of this name is left in the cluster.
+pub async fn is_clean(fleet: &Fleet, cluster: &Cluster, name: &str) -> bool {
+    fleet.get::<CertificateRequest>(cluster, HOME, name).await.is_none()
+        && fleet.get::<Secret>(cluster, HOME, name).await.is_none()
+}
+
+/// Makes a namespace unless it is there.
+pub async fn ensure_namespace(cluster: &Cluster, name: &str, registered_as: Option<&str>) {
+    let api = Api::<Namespace>::all(admin(cluster));
+    if api.get_opt(name).await.expect("the administrator may read it").is_some() {
+        return;
+    }
+    let mut namespace = Namespace {
+        metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() },
+        ..Namespace::default()
+    };
+    if let Some(cluster) = registered_as {
+        namespace.labels_mut().insert(labels::REGISTERED_CLUSTER.to_owned(), cluster.to_owned());
+    }
+    api.create(&PostParams::default(), &namespace).await.expect("the administrator may create it");
+}
+
+fn cluster(name: &str, clock: &Clock, seed: u64) -> Cluster {
+    let store = Store::new(StoreConfig::new(clock.as_fn(), seeded_random(seed)));
+    Cluster::with_store(name, store).expect("a cluster")
+}
+
+async fn install(cluster: &Cluster, manifests: Vec<Manifest>) {
+    let client = admin(cluster);
+    for manifest in manifests {
+        let api: Api<kube::core::DynamicObject> = match manifest.object.namespace() {
+            Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &manifest.resource),
+            None => Api::all_with(client.clone(), &manifest.resource),
+        };
+        match api.create(&PostParams::default(), &manifest.object).await {
+            Ok(_) => {}
+            // Agent and RemoteIssuer both bring the namespace that they share.
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => panic!("{} {}: {error}", manifest.resource.kind, manifest.object.name_any()),
+        }
+    }
+}
+
+fn admin(cluster: &Cluster) -> Client {
+    cluster.client(Cluster::admin())
+}
+
+fn api<K: Kind>(cluster: &Cluster, namespace: &str) -> Api<K> {
+    Api::namespaced(admin(cluster), namespace)
+}
+
+fn metadata(namespace: &str, name: &str) -> ObjectMeta {
+    ObjectMeta { namespace: Some(namespace.to_owned()), name: Some(name.to_owned()), ..ObjectMeta::default() }
+}
+
+fn serde_yaml(object: &impl Serialize) -> Option<String> {
+    serde_saphyr::to_string(object).ok()
+}
