@@ -12,18 +12,23 @@ use certmesh_api::manifests::{Agent, Issuer, Manifest, RemoteIssuer};
 use certmesh_api::multicluster::{KubernetesCluster, KubernetesClusterSpec};
 use certmesh_api::names::{annotations, labels, secret_types, well_known};
 use certmesh_api::secrets;
-use certmesh_apiserver::Cluster;
+use certmesh_apiserver::rbac::UserInfo;
 use certmesh_apiserver::store::{Store, StoreConfig, seeded_random};
+use certmesh_apiserver::{Cluster, Limits, Server};
 use certmesh_controllers::agent::{self, AgentConfig};
 use certmesh_controllers::issuer::{self, Connector, IssuerConfig};
-use certmesh_controllers::{Clock, IssuanceLog, KeyMaker, Metrics, Readiness};
+use certmesh_controllers::{
+    Clock, IssuanceLog, KeyMaker, KubeconfigRefusal, Metrics, Readiness, client_from_secret, connect,
+    parse_kubeconfig,
+};
 use certmesh_x509::{CertificateAuthority, KeyAlgorithm, PrivateKey, SerialNumber};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::config::KubeConfigOptions;
+use kube::{Api, Client, Config, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -53,6 +58,54 @@ pub struct Fleet {
     pub issuance_log: SharedLog,
     /// What issuer and agents counted.
     pub metrics: Metrics,
+    transport: Transport,
+}
+
+/// How issuer, agents and tests reach the clusters.
+#[derive(Clone)]
+pub enum Transport {
+    /// Without sockets; goes with paused time.
+    InProcess,
+    /// HTTP/2 over TLS on loopback, as in production.
+    Tls(Arc<Server>),
+}
+
+impl Transport {
+    /// TLS on loopback.
+    pub fn tls() -> Self {
+        Self::Tls(Arc::new(Server::new(Limits::default())))
+    }
+
+    async fn serve(&self, cluster: &Cluster) {
+        if let Self::Tls(server) = self {
+            server.serve(cluster).await.expect("a free port on loopback");
+        }
+    }
+
+    /// A client of `cluster` that acts as `user`.
+    async fn client(&self, cluster: &Cluster, user: UserInfo) -> Client {
+        match self {
+            Self::InProcess => cluster.client(user),
+            Self::Tls(_) => {
+                let yaml = kubeconfig(cluster, user);
+                let parsed = parse_kubeconfig(yaml.as_bytes()).expect("a kubeconfig that the issuer takes");
+                let config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await;
+                connect(&config.expect("a complete kubeconfig")).expect("a client")
+            }
+        }
+    }
+
+    /// What a registration Secret holds: a kubeconfig, or in this process no more than the cluster's name.
+    fn registration(&self, cluster: &Cluster) -> String {
+        match self {
+            Self::InProcess => cluster.name().to_owned(),
+            Self::Tls(_) => kubeconfig(cluster, Cluster::service_account(HOME, RemoteIssuer::NAME)),
+        }
+    }
+}
+
+fn kubeconfig(cluster: &Cluster, user: UserInfo) -> String {
+    cluster.kubeconfig(user).expect("the cluster is served").to_yaml()
 }
 
 /// A running issuer or agent.
@@ -86,8 +139,13 @@ impl Fleet {
     /// The same, whose agents may write to these Secrets.
     pub async fn with_targets(remotes: usize, targets: &[ObjectRef]) -> Self {
         let start = Timestamp::from_second(START).expect("a time in range");
-        let clock = Clock::following_tokio(start);
+        Self::start(remotes, targets, Clock::following_tokio(start), Transport::InProcess).await
+    }
+
+    /// The same, on a clock and a transport of the caller's choice.
+    pub async fn start(remotes: usize, targets: &[ObjectRef], clock: Clock, transport: Transport) -> Self {
         let management = cluster("management", &clock, 0);
+        transport.serve(&management).await;
         install(&management, Issuer::default().manifests()).await;
         let mut fleet = Self {
             management,
@@ -95,6 +153,7 @@ impl Fleet {
             clock,
             issuance_log: SharedLog::default(),
             metrics: Metrics::default(),
+            transport,
         };
         for number in 1..=remotes {
             fleet.join(number, targets).await;
@@ -106,22 +165,25 @@ impl Fleet {
     async fn join(&mut self, number: usize, targets: &[ObjectRef]) {
         let name = format!("cluster-{number}");
         let remote = cluster(&name, &self.clock, u64::try_from(number).expect("few clusters"));
+        self.transport.serve(&remote).await;
         for target in targets {
             ensure_namespace(&remote, &target.namespace, None).await;
         }
         install(&remote, Agent { targets: targets.to_vec(), ..Agent::default() }.manifests()).await;
         install(&remote, RemoteIssuer::default().manifests()).await;
+        let registration = self.transport.registration(&remote);
         self.remotes.push(remote);
-        self.register(&name).await;
+        self.register(&name, &registration).await;
     }
 
-    /// Registers a cluster under a name: namespace, kubeconfig Secret, KubernetesCluster.
-    pub async fn register(&self, name: &str) {
+    /// Registers a cluster under a name: namespace, kubeconfig Secret, KubernetesCluster. In process the kubeconfig is
+    /// the name of a cluster of this fleet.
+    pub async fn register(&self, name: &str, kubeconfig: &str) {
         ensure_namespace(&self.management, name, Some(name)).await;
         let secret = Secret {
             metadata: metadata(HOME, name),
             type_: Some(secret_types::KUBECONFIG.to_owned()),
-            data: Some(BTreeMap::from([(secrets::KUBECONFIG.to_owned(), ByteString(name.into()))])),
+            data: Some(BTreeMap::from([(secrets::KUBECONFIG.to_owned(), ByteString(kubeconfig.into()))])),
             ..Secret::default()
         };
         self.create(&self.management, &secret).await;
@@ -148,20 +210,8 @@ impl Fleet {
     }
 
     /// Starts the issuer under its own rights.
-    pub fn run_issuer(&self, faults: &Faults) -> Running {
-        let remotes = self.remotes.clone();
-        let wrapped = faults.clone();
-        let connect = Connector::new(move |secret| {
-            // A fleet's kubeconfig Secret holds no more than the name of a cluster in this process.
-            let name = secrets::data(&secret, secrets::KUBECONFIG).map(<[u8]>::to_vec).unwrap_or_default();
-            let cluster = remotes.iter().find(|cluster| cluster.name().as_bytes() == name).cloned();
-            let wrapped = wrapped.clone();
-            async move {
-                let cluster = cluster.ok_or(certmesh_controllers::KubeconfigRefusal::Missing)?;
-                Ok(wrapped.wrap(cluster.client(Cluster::service_account(HOME, RemoteIssuer::NAME))))
-            }
-        });
-        let client = self.management.client(Cluster::service_account(HOME, Issuer::NAME));
+    pub async fn run_issuer(&self, faults: &Faults) -> Running {
+        let client = self.client(&self.management, Cluster::service_account(HOME, Issuer::NAME)).await;
         let stop = CancellationToken::new();
         let config = IssuerConfig {
             namespace: HOME.to_owned(),
@@ -171,15 +221,34 @@ impl Fleet {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             readiness: Readiness::default(),
-            connect,
+            connect: self.connector(faults),
             issuance_log: IssuanceLog::new(self.issuance_log.clone()),
         };
         Running { task: tokio::spawn(issuer::run(config, stop.clone())), stop }
     }
 
+    fn connector(&self, faults: &Faults) -> Connector {
+        let (remotes, transport, faults) = (self.remotes.clone(), self.transport.clone(), faults.clone());
+        Connector::new(move |secret| {
+            let (remotes, transport, faults) = (remotes.clone(), transport.clone(), faults.clone());
+            async move {
+                let client = match transport {
+                    Transport::Tls(_) => client_from_secret(&secret).await?,
+                    Transport::InProcess => {
+                        let name = secrets::data(&secret, secrets::KUBECONFIG).unwrap_or_default();
+                        let cluster = remotes.iter().find(|cluster| cluster.name().as_bytes() == name);
+                        let cluster = cluster.ok_or(KubeconfigRefusal::Missing)?;
+                        cluster.client(Cluster::service_account(HOME, RemoteIssuer::NAME))
+                    }
+                };
+                Ok(faults.wrap(client))
+            }
+        })
+    }
+
     /// Starts the agent of `remotes[index]` under its own rights.
-    pub fn run_agent(&self, index: usize, faults: &Faults) -> Running {
-        let client = self.remotes[index].client(Cluster::service_account(HOME, Agent::NAME));
+    pub async fn run_agent(&self, index: usize, faults: &Faults) -> Running {
+        let client = self.client(&self.remotes[index], Cluster::service_account(HOME, Agent::NAME)).await;
         let client = faults.wrap(client);
         let stop = CancellationToken::new();
         let config = AgentConfig {
@@ -194,11 +263,19 @@ impl Fleet {
         Running { task: tokio::spawn(agent::run(config, stop.clone())), stop }
     }
 
+    /// A client of `cluster` that acts as `user`, over the fleet's transport.
+    pub async fn client(&self, cluster: &Cluster, user: UserInfo) -> Client {
+        self.transport.client(cluster, user).await
+    }
+
     /// Starts the issuer and all agents, without faults.
-    pub fn run_all(&self) -> Vec<Running> {
+    pub async fn run_all(&self) -> Vec<Running> {
         let faults = Faults::default();
-        let agents = (0..self.remotes.len()).map(|index| self.run_agent(index, &faults));
-        std::iter::once(self.run_issuer(&faults)).chain(agents).collect()
+        let mut running = vec![self.run_issuer(&faults).await];
+        for index in 0..self.remotes.len() {
+            running.push(self.run_agent(index, &faults).await);
+        }
+        running
     }
 
     /// Creates an object as the cluster's administrator.

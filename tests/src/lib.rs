@@ -12,7 +12,7 @@ mod witness;
 
 pub use faults::{CrashPoint, Faults};
 pub use fleet::{
-    Fleet, HOME, Kind, ROOT_CA, Running, SharedLog, ensure_namespace, intent, is_clean, is_ready, reason,
-    signing_secret,
+    Fleet, HOME, Kind, ROOT_CA, Running, SharedLog, Transport, ensure_namespace, intent, is_clean, is_ready,
+    reason, signing_secret,
 };
 pub use witness::Witness;
