@@ -40,6 +40,8 @@ pub mod annotations {
     pub const TRUST_FINGERPRINT: &str = "certmesh.dev/trust-fingerprint";
     /// On a pending key, a request and an issued Secret: the identity of the need it answers.
     pub const NEED: &str = "certmesh.dev/need";
+    /// On a request: how many attempts at its need failed before it. Absent: none.
+    pub const ATTEMPT: &str = "certmesh.dev/attempt";
     /// On an issued Secret: `<namespace>/<name>` of the intent it was issued for. Makes it ours.
     pub const ISSUED_FOR: &str = "certmesh.dev/issued-for";
     /// On an issued Secret: the certificate's SHA-256 fingerprint.
@@ -58,7 +60,7 @@ pub mod annotations {
 pub mod finalizers {
     /// On an intent: its copy, request and pending key in the remote cluster are still to be removed.
     pub const INTENT: &str = "certmesh.dev/remote-objects";
-    /// On every copy: the agent still has its request, its pending key and its issued Secret to see to.
+    /// On every copy that names a Secret: the agent still has its request, its pending key and its issued Secret to see to.
     pub const COPY: &str = "certmesh.dev/issued-secret";
 }
 

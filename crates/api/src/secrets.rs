@@ -57,9 +57,22 @@ impl<'a> CaCerts<'a> {
     }
 }
 
+/// How a signing CA's Secret names its files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningCaLayout {
+    /// Istio's `cacerts`: `ca-cert.pem`, `ca-key.pem`, `cert-chain.pem`, `root-cert.pem`.
+    Istio,
+    /// `kubernetes.io/tls`: `tls.crt`, `tls.key`, `ca.crt`.
+    Tls,
+    /// The old one: `root-cert.pem` and `key.pem`.
+    OldRoot,
+}
+
 /// A signing CA's files, whichever of the three layouts they came in.
 #[derive(Clone, Copy)]
 pub struct SigningCa<'a> {
+    /// The layout.
+    pub layout: SigningCaLayout,
     /// The CA's certificate; further certificates may follow it in `tls.crt`.
     pub certificate: &'a [u8],
     /// Its private key.
@@ -88,6 +101,7 @@ impl<'a> SigningCa<'a> {
 
     fn from_cacerts(secret: &'a Secret) -> Result<Self, MissingKey> {
         Ok(Self {
+            layout: SigningCaLayout::Istio,
             certificate: required(secret, CA_CERT)?,
             key: required(secret, CA_KEY)?,
             chain: optional(secret, CERT_CHAIN),
@@ -97,11 +111,13 @@ impl<'a> SigningCa<'a> {
 
     fn from_old_layout(secret: &'a Secret) -> Result<Self, MissingKey> {
         let root = required(secret, ROOT_CERT)?;
-        Ok(Self { certificate: root, key: required(secret, OLD_CA_KEY)?, chain: None, roots: Some(root) })
+        let key = required(secret, OLD_CA_KEY)?;
+        Ok(Self { layout: SigningCaLayout::OldRoot, certificate: root, key, chain: None, roots: Some(root) })
     }
 
     fn from_tls(secret: &'a Secret) -> Result<Self, MissingKey> {
         Ok(Self {
+            layout: SigningCaLayout::Tls,
             certificate: required(secret, TLS_CERT)?,
             key: required(secret, TLS_KEY)?,
             chain: None,
