@@ -30,7 +30,6 @@ impl<E> Decision<E> {
     }
 
     /// Looks again at this time, or before if something else asks for it.
-    #[allow(dead_code, reason = "the decisions that use it follow")]
     pub(crate) fn wake(&mut self, at: Timestamp) {
         self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
@@ -42,7 +41,7 @@ pub struct Event {
     /// Whether somebody should look.
     pub severity: Severity,
     /// CamelCase, the same as the condition's reason.
-    pub reason: &'static str,
+    pub reason: String,
     /// What happened, and what to do next.
     pub message: String,
 }

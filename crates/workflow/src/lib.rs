@@ -39,6 +39,7 @@ pub mod issuer;
 pub mod need;
 mod object;
 pub mod schedule;
+mod text;
 pub mod trust;
 
 pub use budget::TokenBucket;

@@ -1,1 +1,139 @@
-//! When.
+//! When: renewal, the storm brake, the next attempt, the end of a CA.
+//!
+//! ```text
+//!   issued                                             renewal window = ratio × lifetime
+//!     │◀─ brake ─▶│                                        │◀────────────────▶│
+//!     ├───────────┼─────────────────────────────┬─────────┼──────────────────┤ notAfter
+//!                                               │◀ jitter ▶│
+//!                                               └ renew_at, somewhere in the last fifth before the window
+//! ```
+//!
+//! All results are whole seconds, as Kubernetes stores them: what is written reads back the same. Jitter is a stable hash of
+//! the object, so that a thousand certificates of one minute do not come back in one minute, and every replica agrees.
+
+use certmesh_api::certificates::ObjectRef;
+use certmesh_x509::{Certificate, Fingerprint};
+use jiff::Timestamp;
+
+/// An answer that comes within this time leaves no trace of the waiting in a status: each status is a write on a server that
+/// does a few hundred of them a second.
+pub const TRANSITION_GRACE: i64 = 5;
+/// How long an answer that does not fit may stay: the copy may be behind.
+pub const MISMATCH_PATIENCE: i64 = 5 * MINUTE;
+/// How long to wait for a certificate that is not valid yet by the local clock.
+pub const SKEW_PATIENCE: i64 = HOUR;
+/// How long an agent may say nothing at all about a new copy.
+pub const AGENT_PATIENCE: i64 = 30;
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+/// An issuer's certificates are valid from this long before they were made.
+const BACKDATE: i64 = 5 * MINUTE;
+const BRAKE: i64 = 10 * MINUTE;
+const FIRST_BACK_OFF: i64 = MINUTE;
+const LONGEST_BACK_OFF: i64 = HOUR;
+
+/// This many seconds later.
+pub fn later(at: Timestamp, seconds: i64) -> Timestamp {
+    at_second(at.as_second().saturating_add(seconds))
+}
+
+/// Without fractions of a second.
+pub(crate) fn whole(at: Timestamp) -> Timestamp {
+    at_second(at.as_second())
+}
+
+fn at_second(second: i64) -> Timestamp {
+    let second = second.clamp(Timestamp::MIN.as_second(), Timestamp::MAX.as_second());
+    Timestamp::from_second(second).unwrap_or(Timestamp::MAX)
+}
+
+/// When a certificate was made, its back-dating taken off, and how many seconds it lives from then on.
+fn life(certificate: &Certificate) -> (i64, i64) {
+    let (begin, end) = (certificate.not_before().as_second(), certificate.not_after().as_second());
+    let issued = begin.saturating_add(BACKDATE).min(end);
+    (issued, end - issued)
+}
+
+/// Whether a certificate lives no longer than was asked.
+pub(crate) fn lives_at_most(certificate: &Certificate, seconds: u64) -> bool {
+    let (begin, end) = (certificate.not_before().as_second(), certificate.not_after().as_second());
+    let longest = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_add(BACKDATE);
+    end.saturating_sub(begin) <= longest
+}
+
+/// When a certificate is to be renewed. `ratio` is the part of its lifetime before its end in which it should be.
+///
+/// Earlier by up to a fifth of that window, but never in the first half of the time before it.
+pub fn renew_at(certificate: &Certificate, ratio: f64, object: &ObjectRef) -> Timestamp {
+    let (issued, lifetime) = life(certificate);
+    let window = fraction(lifetime, ratio.clamp(0.0, 1.0));
+    let earliest_jitter = (window / 5).min((lifetime - window) / 2);
+    let jitter = fraction(earliest_jitter, share(&format!("renew {object}")));
+    at_second(issued + lifetime - window - jitter)
+}
+
+/// Until when a certificate is too young to be replaced: ten minutes, or a third of its lifetime if that is less.
+pub fn brake_until(certificate: &Certificate) -> Timestamp {
+    let (issued, lifetime) = life(certificate);
+    at_second(issued + BRAKE.min(lifetime / 3))
+}
+
+/// When to try again after the `attempts`-th failure: a minute, doubling to an hour, give or take a fifth.
+pub fn retry_at(now: Timestamp, attempts: u32, object: &ObjectRef) -> Timestamp {
+    let doublings = attempts.saturating_sub(1).min(10);
+    let delay = (FIRST_BACK_OFF << doublings).min(LONGEST_BACK_OFF);
+    let jitter = fraction(delay, 0.4 * share(&format!("retry {attempts} {object}"))) - delay / 5;
+    // The part of a second that `now` loses is added again, so that the delay is never shorter.
+    later(now, delay + jitter + 1)
+}
+
+/// How near the end of the CA is that a certificate ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthorityEnd {
+    /// More than a third of its life is left; until then.
+    Far {
+        /// When a third is left.
+        warn_at: Timestamp,
+    },
+    /// A third of its life is left.
+    Near {
+        /// When a tenth is left.
+        critical_at: Timestamp,
+    },
+    /// A tenth of its life is left.
+    Critical,
+    /// It is over.
+    Over,
+}
+
+/// How near the end of a CA is.
+pub fn authority_end(now: Timestamp, authority: &Certificate) -> AuthorityEnd {
+    let (begin, end) = (authority.not_before().as_second(), authority.not_after().as_second());
+    let life = end - begin;
+    let (warn_at, critical_at) = (at_second(end - life / 3), at_second(end - life / 10));
+    if now > authority.not_after() {
+        AuthorityEnd::Over
+    } else if now >= critical_at {
+        AuthorityEnd::Critical
+    } else if now >= warn_at {
+        AuthorityEnd::Near { critical_at }
+    } else {
+        AuthorityEnd::Far { warn_at }
+    }
+}
+
+/// A number in [0, 1) that is always the same for the same text.
+fn share(text: &str) -> f64 {
+    let [a, b, c, d, ..] = *Fingerprint::of(text.as_bytes()).as_bytes();
+    f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "seconds of a lifetime are exact in an f64 for 285 million years; fractions of a second are to be cut"
+)]
+fn fraction(seconds: i64, part: f64) -> i64 {
+    (seconds as f64 * part) as i64
+}

@@ -11,7 +11,6 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::examine::ATTEMPT;
 use crate::need::{Need, NeedReason};
 use crate::object::{ObjectVersion, SealedSecret};
 
@@ -111,7 +110,7 @@ impl CreateRequest {
         let csr = SigningRequest::create(key, &self.subject, &self.hosts)?;
         let mut notes = vec![(annotations::NEED, self.need.to_string())];
         if self.attempt > 0 {
-            notes.push((ATTEMPT, self.attempt.to_string()));
+            notes.push((annotations::ATTEMPT, self.attempt.to_string()));
         }
         Ok(CertificateRequest {
             metadata: metadata(&self.name, &self.agent_namespace, notes),

@@ -29,8 +29,8 @@ pub struct IssuedFacts {
     pub obstacle: Option<Obstacle>,
     /// Its certificate, if that can be read.
     pub certificate: Option<Certificate>,
-    /// Its roots, if they can be read.
-    pub roots: Option<TrustBundle>,
+    /// Its roots, or why they cannot be read; nothing when it has no `root-cert.pem`.
+    pub roots: Option<Result<TrustBundle, String>>,
     /// Fingerprints of the roots it was written with, by its record.
     pub recorded_roots: BTreeSet<Fingerprint>,
     /// The certificate in place, or what is wrong with it.
@@ -97,7 +97,8 @@ pub enum Obstacle {
 /// Reads a Secret that a certificate is to be written to.
 pub fn issued(secret: &Secret) -> IssuedFacts {
     let content = content(secret);
-    let roots = secrets::data(secret, ROOT_CERT).and_then(|pem| TrustBundle::from_pem(pem).ok());
+    let roots = secrets::data(secret, ROOT_CERT)
+        .map(|pem| TrustBundle::from_pem(pem).map_err(|error| error.to_string()));
     let certificate = secrets::data(secret, secrets::CA_CERT).and_then(|pem| Certificate::from_pem(pem).ok());
     IssuedFacts {
         written_by: secret.labels().get(labels::AGENT).cloned(),

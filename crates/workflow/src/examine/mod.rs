@@ -28,7 +28,6 @@ pub use intent::{
 };
 pub use issued::{Flaw, InPlace, IssuedFacts, Obstacle, issued};
 pub use pending_key::{PendingKeyFacts, pending_key};
-pub(crate) use request::ATTEMPT;
 pub use request::{RequestFacts, request};
 pub use roots::{LiveRoots, TrustAnchors, live_roots, trust_anchors};
 pub use signing_ca::{AllowedClusters, SigningCaFacts, SigningCaProblem, signing_ca};

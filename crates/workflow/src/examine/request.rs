@@ -9,9 +9,6 @@ use kube::ResourceExt;
 use crate::need::Need;
 use crate::object::annotation;
 
-/// Annotation on a request: how many attempts at the same need failed before it. Only its agent reads it.
-pub(crate) const ATTEMPT: &str = "certmesh.dev/attempt";
-
 /// What a request asks for. It contributes one thing to a certificate: the key.
 #[derive(Clone, Debug)]
 pub struct RequestFacts {
@@ -38,7 +35,7 @@ pub fn request(request: &CertificateRequest) -> RequestFacts {
     RequestFacts {
         made_by: request.labels().get(labels::AGENT).cloned(),
         need: annotation(request, annotations::NEED).and_then(|text| text.parse().ok()),
-        attempt: annotation(request, ATTEMPT).and_then(|text| text.parse().ok()).unwrap_or(0),
+        attempt: annotation(request, annotations::ATTEMPT).and_then(|text| text.parse().ok()).unwrap_or(0),
         key: SigningRequest::from_pem(csr).map(|request| request.public_key().clone()),
         created: request.metadata.creation_timestamp.as_ref().map_or(Timestamp::MIN, |time| time.0),
         state: status.map_or(CertificateRequestState::Pending, |status| status.state),

@@ -6,7 +6,7 @@ use std::fmt;
 use certmesh_api::ClusterName;
 use certmesh_api::certificates::ObjectRef;
 use certmesh_api::names::annotations;
-use certmesh_api::secrets::{MissingKey, SigningCa};
+use certmesh_api::secrets::{MissingKey, SigningCa, SigningCaLayout};
 use certmesh_x509::{Certificate, CertificateAuthority, Fingerprint, MaterialError, SigningMaterial};
 use k8s_openapi::api::core::v1::Secret;
 
@@ -100,7 +100,13 @@ fn authority(secret: &Secret) -> Result<CertificateAuthority, SigningCaProblem> 
 
 fn material(files: &SigningCa<'_>) -> Result<SigningMaterial, MaterialError> {
     let roots = files.roots.unwrap_or(files.certificate);
-    SigningMaterial::from_istio_files(files.certificate, files.key, files.chain, roots)
+    match files.layout {
+        SigningCaLayout::Istio => {
+            SigningMaterial::from_istio_files(files.certificate, files.key, files.chain, roots)
+        }
+        SigningCaLayout::Tls => SigningMaterial::from_tls_files(files.certificate, files.key, roots),
+        SigningCaLayout::OldRoot => SigningMaterial::from_root_files(files.certificate, files.key),
+    }
 }
 
 impl fmt::Debug for SigningCaFacts {

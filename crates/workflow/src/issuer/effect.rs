@@ -6,14 +6,16 @@ use certmesh_api::certificates::{
     CertificateRequest, CertificateRequestState, CertificateRequestStatus, IssuedCertificate,
 };
 use certmesh_x509::{
-    Certificate, CertificateAuthority, IntermediateParameters, PublicKey, SerialNumber, SigningError,
-    TrustBundle,
+    Certificate, CertificateAuthority, IntermediateParameters, KeyError, PublicKey, SerialNumber,
+    SigningError, TrustBundle,
 };
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 
-use crate::issuance::IssuanceRecord;
-use crate::object::{ObjectVersion, name_of};
+use crate::examine::RequestFacts;
+use crate::issuance::{IssuanceDecision, IssuanceRecord};
+use crate::object::{Examined, ObjectVersion, name_of};
+use crate::text;
 
 /// One write of the issuer. Effects on the intent are for the management cluster, all others for the remote one.
 #[derive(Clone, Debug)]
@@ -60,11 +62,28 @@ pub struct Sign {
 }
 
 impl Sign {
-    /// Signs. Takes about a millisecond with an RSA-4096 CA. An error is a refusal: [`refused`](Self::refused).
-    pub fn sign(&self, serial_number: &SerialNumber) -> Result<AnswerRequest, SigningError> {
-        let certificate =
-            self.authority.sign_intermediate(&self.parameters, &self.key, serial_number, self.now)?;
-        Ok(self.answered(&certificate))
+    /// Signs; takes about a millisecond with an RSA-4096 CA. What this CA cannot sign is answered with a refusal, what
+    /// went wrong in the library is an error.
+    pub fn sign(&self, serial_number: &SerialNumber) -> Result<AnswerRequest, KeyError> {
+        match self.authority.sign_intermediate(&self.parameters, &self.key, serial_number, self.now) {
+            Ok(certificate) => Ok(self.answered(&certificate)),
+            Err(SigningError::Key(error)) => Err(error),
+            Err(error) => Ok(self.refused(&error)),
+        }
+    }
+
+    fn refused(&self, error: &SigningError) -> AnswerRequest {
+        let record = IssuanceRecord {
+            decision: IssuanceDecision::Refused,
+            reason: Some("CannotSign"),
+            issuer: Some(self.authority.certificate().subject().to_string()),
+            ..self.record.clone()
+        };
+        let message = format!("the signing CA cannot sign this certificate: {error}");
+        AnswerRequest {
+            request: answered(&self.request, CertificateRequestState::Failed, &message),
+            record: Some(record),
+        }
     }
 
     fn answered(&self, certificate: &Certificate) -> AnswerRequest {
@@ -77,17 +96,42 @@ impl Sign {
             lifetime_seconds: Some(certificate.not_after().as_second() - self.now.as_second()),
             ..self.record.clone()
         };
-        let mut request = self.request.clone();
-        request.status = Some(CertificateRequestStatus {
-            observed_generation: request.metadata.generation.unwrap_or_default(),
-            error: String::new(),
-            state: CertificateRequestState::Finished,
-            signed_certificate: Some(ByteString(certificate.to_pem().into_bytes())),
-            signing_root_ca: Some(ByteString(self.roots.as_pem().to_vec())),
-            cert_chain: Some(ByteString(chain.into_bytes())),
-        });
+        let mut request = answered(&self.request, CertificateRequestState::Finished, "");
+        if let Some(status) = &mut request.status {
+            status.signed_certificate = Some(ByteString(certificate.to_pem().into_bytes()));
+            status.signing_root_ca = Some(ByteString(self.roots.as_pem().to_vec()));
+            status.cert_chain = Some(ByteString(chain.into_bytes()));
+        }
         AnswerRequest { request, record: Some(record) }
     }
+}
+
+/// The request with this state and error as its status.
+pub(super) fn answered(
+    request: &CertificateRequest,
+    state: CertificateRequestState,
+    error: &str,
+) -> CertificateRequest {
+    let mut request = request.clone();
+    request.metadata.managed_fields = None;
+    request.status = Some(CertificateRequestStatus {
+        observed_generation: request.metadata.generation.unwrap_or_default(),
+        error: text::bounded(error),
+        state,
+        ..CertificateRequestStatus::default()
+    });
+    request
+}
+
+/// Says what a request waits for, unless it says so already or is answered.
+pub(super) fn deferred(
+    request: Examined<'_, CertificateRequest, RequestFacts>,
+    message: &str,
+) -> Option<Effect> {
+    let answer = answered(request.object, CertificateRequestState::Pending, message);
+    let is_answered = request.facts.state != CertificateRequestState::Pending;
+    (!is_answered && answer.status != request.object.status)
+        .then(|| Effect::DeferRequest(Box::new(AnswerRequest { request: answer, record: None })))
 }
 
 impl fmt::Debug for Sign {
