@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use const_oid::db::DB;
 use der::{
     Decode, Reader, SliceReader, Tag, TagNumber, Tagged,
     asn1::{AnyRef, BitStringRef, ContextSpecific},
@@ -176,6 +177,17 @@ impl Certificate {
     /// The keyUsage extension, if there is one.
     pub fn key_usage(&self) -> Option<&KeyUsage> {
         self.0.extensions.key_usage.as_ref()
+    }
+
+    /// The purposes that extendedKeyUsage allows, by name where they have one; nothing means all.
+    pub fn extended_key_usages(&self) -> Option<Vec<String>> {
+        let usages = self.0.extensions.extended_key_usage.as_ref()?;
+        Some(usages.iter().map(|oid| DB.by_oid(oid).map_or_else(|| oid.to_string(), str::to_owned)).collect())
+    }
+
+    /// The name of the algorithm it is signed with, such as `ecdsa-with-SHA256`. For people.
+    pub fn signature_algorithm_name(&self) -> String {
+        signature::name(&self.0.signature_algorithm)
     }
 
     /// Whether keyUsage allows signing certificates: it says `keyCertSign`, or the extension is absent and so allows

@@ -72,7 +72,7 @@ impl PrivateKey {
         }
     }
 
-    fn from_block(block: &Block) -> Result<Self, KeyError> {
+    pub(crate) fn from_block(block: &Block) -> Result<Self, KeyError> {
         let pair = match block.label.as_str() {
             pem::RSA_PRIVATE_KEY => rsa_pair(&block.der, "PKCS#1 RSA private key")?,
             pem::EC_PRIVATE_KEY => ecdsa_pair(&block.der, None, "SEC1 EC private key")?,

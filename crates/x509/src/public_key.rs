@@ -100,7 +100,7 @@ impl PublicKey {
     }
 
     /// RSA below 2048 bits, which no peer accepts.
-    pub(crate) fn is_weak(&self) -> bool {
+    pub fn is_weak(&self) -> bool {
         matches!(self.0.kind, Kind::OtherRsa(bits) if bits < 2048)
     }
 }

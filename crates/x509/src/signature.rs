@@ -73,7 +73,8 @@ pub(crate) fn verify(key: &PublicKey, signed: &SignedBytes<'_>) -> Result<(), Si
         .map_err(|_| SignatureError::Invalid)
 }
 
-fn name(algorithm: &[u8]) -> String {
+/// The name of an algorithm, from the content of its AlgorithmIdentifier.
+pub(crate) fn name(algorithm: &[u8]) -> String {
     let oid = SliceReader::new(algorithm).and_then(|mut reader| ObjectIdentifier::decode(&mut reader));
     match oid {
         Ok(oid) => DB.by_oid(&oid).map_or_else(|| oid.to_string(), str::to_owned),

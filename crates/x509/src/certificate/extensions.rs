@@ -33,7 +33,7 @@ impl SubjectAltName {
         }
     }
 
-    fn new(name: &GeneralName) -> Self {
+    pub(crate) fn new(name: &GeneralName) -> Self {
         match Host::from_general_name(name) {
             Some(host) => Self::Host(host),
             None => Self::Other(match name {

@@ -1,0 +1,60 @@
+//! How a cluster is reached: `--kubeconfig` and `--context`, as kubectl takes them.
+
+use std::path::PathBuf;
+
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+use crate::failure::Failure;
+
+/// Which cluster, as which user.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Cluster")]
+pub(crate) struct KubeOptions {
+    /// Kubeconfig file. Default: $KUBECONFIG (a list), else ~/.kube/config, else the pod's own service account
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig. Default: its current one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) context: Option<String>,
+}
+
+const ADVICE: &str = "name a kubeconfig with --kubeconfig or KUBECONFIG and one of its contexts with --context \
+                      (`kubectl config get-contexts` lists them)";
+
+impl KubeOptions {
+    /// A client for the cluster.
+    pub(crate) async fn client(&self) -> Result<Client, Failure> {
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            Failure::new(self.attempt()).because(error).advise(ADVICE)
+        };
+        let config = self.config().await.map_err(failed)?;
+        Client::try_from(config).map_err(|error| failed(error.into()))
+    }
+
+    /// The same options, for another context.
+    pub(crate) fn with_context(&self, context: &str) -> Self {
+        Self { kubeconfig: self.kubeconfig.clone(), context: Some(context.to_owned()) }
+    }
+
+    async fn config(&self) -> Result<Config, Box<dyn std::error::Error + Send + Sync>> {
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        match (&self.kubeconfig, &self.context) {
+            (Some(file), _) => {
+                Ok(Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await?)
+            }
+            (None, Some(_)) => Ok(Config::from_kubeconfig(&options).await?),
+            (None, None) => Ok(Config::infer().await?),
+        }
+    }
+
+    fn attempt(&self) -> String {
+        let file = self.kubeconfig.as_ref().map(|file| format!(" of {}", file.display())).unwrap_or_default();
+        match &self.context {
+            Some(context) => format!("connecting to the cluster of context {context:?}{file}"),
+            None => format!("connecting to the current cluster{file}"),
+        }
+    }
+}
