@@ -231,12 +231,33 @@ impl Certificate {
         self.0.issuer == self.0.subject
     }
 
-    /// It is self-issued and its own key verifies its signature. Computed once.
+    /// It is self-issued, names no other key than its own as its authority, and its signature is not another key's: a root
+    /// by its form. Computed once.
+    ///
+    /// A signature in an algorithm that is no longer verified counts as its own: it proves nothing about a root, and many
+    /// a root in use was signed with SHA-1 once.
     pub fn is_self_signed(&self) -> bool {
-        *self
-            .0
-            .is_self_signed
-            .get_or_init(|| self.is_self_issued() && self.verify_signature(self.public_key()).is_ok())
+        *self.0.is_self_signed.get_or_init(|| {
+            self.is_self_issued() && self.may_be_issued_by(self) && self.is_signature_its_own()
+        })
+    }
+
+    fn is_signature_its_own(&self) -> bool {
+        match self.verify_signature(self.public_key()) {
+            Ok(()) => true,
+            Err(SignatureError::UnsupportedAlgorithm { .. }) => signature::is_accepted_key(self.public_key()),
+            Err(SignatureError::WeakKey { .. } | SignatureError::Invalid) => false,
+        }
+    }
+
+    /// Whether the authority key identifier leaves room for this issuer. OpenSSL and BoringSSL do not take an issuer whose
+    /// key identifier, or name and serial number, are others than those named.
+    pub(crate) fn may_be_issued_by(&self, issuer: &Self) -> bool {
+        let Some(named) = &self.0.extensions.authority_key else { return true };
+        let identifiers = named.key_identifier.as_ref().zip(issuer.subject_key_identifier());
+        identifiers.is_none_or(|(named, actual)| named == actual)
+            && named.serial_number.as_ref().is_none_or(|serial| serial == issuer.serial_number())
+            && named.issuer.as_ref().is_none_or(|name| name == issuer.issuer())
     }
 
     /// Whether it is valid at this time, by its own dates.

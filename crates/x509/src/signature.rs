@@ -54,6 +54,14 @@ pub(crate) enum SignatureError {
     Invalid,
 }
 
+/// Whether a chain may hold this key at all.
+pub(crate) fn is_accepted_key(key: &PublicKey) -> bool {
+    !key.is_weak()
+        && ACCEPTED
+            .iter()
+            .any(|algorithm| algorithm.public_key_alg_id().as_ref() == key.algorithm_identifier())
+}
+
 /// Whether this key made this signature over these bytes.
 pub(crate) fn verify(key: &PublicKey, signed: &SignedBytes<'_>) -> Result<(), SignatureError> {
     if key.is_weak() {

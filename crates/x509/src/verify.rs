@@ -24,7 +24,7 @@ mod name_constraints;
 
 pub use error::VerificationError;
 
-use crate::{bundle::TrustBundle, certificate::Certificate};
+use crate::{bundle::TrustBundle, certificate::Certificate, signature};
 
 /// As many CAs below the root as webpki walks.
 const MAX_INTERMEDIATES: usize = 6;
@@ -118,6 +118,7 @@ impl Search<'_> {
 
     fn check_alone(&self, certificate: &Certificate) -> Result<(), VerificationError> {
         check_version(certificate)?;
+        check_key(certificate)?;
         check_critical_extensions(certificate)?;
         self.check_dates(certificate)?;
         check_extended_key_usage(certificate)?;
@@ -175,6 +176,19 @@ fn check_version(certificate: &Certificate) -> Result<(), VerificationError> {
             Err(VerificationError::NotVersion3 { subject: certificate.subject().to_string() })
         }
     }
+}
+
+/// A key that makes no acceptable signature is refused wherever it stands, at the start of a path too.
+fn check_key(certificate: &Certificate) -> Result<(), VerificationError> {
+    let key = certificate.public_key();
+    let (subject, algorithm) = (|| certificate.subject().to_string(), || key.algorithm_name());
+    if key.is_weak() {
+        return Err(VerificationError::WeakKey { subject: subject(), algorithm: algorithm() });
+    }
+    if signature::is_accepted_key(key) {
+        return Ok(());
+    }
+    Err(VerificationError::UnsupportedKey { subject: subject(), algorithm: algorithm() })
 }
 
 fn check_critical_extensions(certificate: &Certificate) -> Result<(), VerificationError> {

@@ -35,9 +35,12 @@ pub enum VerificationError {
     /// The signature's algorithm is not accepted.
     #[error("{subject} is signed with {algorithm}, which is not accepted (SHA-1 and older are not)")]
     UnsupportedAlgorithm { subject: String, algorithm: String },
-    /// The issuer's key is too short.
-    #[error("{issuer} has an {algorithm} key, which is too weak: 2048 bits are the least")]
-    WeakKey { issuer: String, algorithm: String },
+    /// A key is too short.
+    #[error("{subject} has an {algorithm} key, which is too weak: 2048 bits are the least")]
+    WeakKey { subject: String, algorithm: String },
+    /// A kind of key that proxies do not verify with.
+    #[error("{subject} has a key of a kind that is not accepted ({algorithm})")]
+    UnsupportedKey { subject: String, algorithm: String },
     /// The authority key identifier names another key than the issuer's.
     #[error(
         "{subject} names another key or certificate of {issuer} as its authority: the chain holds the wrong one of that name"
@@ -108,7 +111,9 @@ impl VerificationError {
             SignatureError::UnsupportedAlgorithm { algorithm } => {
                 Self::UnsupportedAlgorithm { subject, algorithm: algorithm.clone() }
             }
-            SignatureError::WeakKey { algorithm } => Self::WeakKey { issuer, algorithm: algorithm.clone() },
+            SignatureError::WeakKey { algorithm } => {
+                Self::WeakKey { subject: issuer, algorithm: algorithm.clone() }
+            }
             SignatureError::Invalid => Self::BadSignature { subject, issuer },
         }
     }

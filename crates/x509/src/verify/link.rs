@@ -14,15 +14,8 @@ pub(super) fn check(issuer: &Certificate, path: &[Certificate]) -> Result<(), Ve
     name_constraints::check(issuer, path)
 }
 
-/// OpenSSL and BoringSSL do not take an issuer whose key identifier is another than the one named.
 fn check_authority_key(issuer: &Certificate, head: &Certificate) -> Result<(), VerificationError> {
-    let Some(named) = &head.extensions().authority_key else { return Ok(()) };
-    let differs = |named: Option<bool>| named == Some(false);
-    let identifiers = named.key_identifier.as_ref().zip(issuer.subject_key_identifier());
-    let is_another = differs(identifiers.map(|(named, actual)| named == actual))
-        || differs(named.serial_number.as_ref().map(|serial| serial == issuer.serial_number()))
-        || differs(named.issuer.as_ref().map(|name| name == issuer.issuer()));
-    if !is_another {
+    if head.may_be_issued_by(issuer) {
         return Ok(());
     }
     Err(VerificationError::AuthorityKeyMismatch {
