@@ -4,13 +4,10 @@
 //! and subject alternative names are filled in for people who look at it; the issuer never reads them.
 
 use const_oid::AssociatedOid;
-use der::{
-    Decode, Encode, Reader, SliceReader,
-    asn1::{OctetString, SetOfVec},
-};
+use der::{Decode, Encode, Reader, SliceReader, asn1::OctetString};
 use spki::SubjectPublicKeyInfoOwned;
 use x509_cert::{
-    attr::Attribute,
+    attr::{Attribute, Attributes},
     ext::{Extension, pkix::SubjectAltName},
     name::Name,
     request::{CertReq, CertReqInfo, ExtensionReq, Version},
@@ -37,8 +34,18 @@ pub struct SigningRequest {
 }
 
 impl SigningRequest {
-    /// Writes a request for this key, as PEM.
+    /// Writes a request for this key, as PEM. So many or so long hosts that nobody would read the request are left out of
+    /// it, since they are only there to be looked at.
     pub fn create(key: &PrivateKey, subject: &SubjectName, hosts: &Hosts) -> Result<String, RequestError> {
+        let with_hosts = Self::create_with(key, subject, Some(hosts))?;
+        if with_hosts.len() <= MAX_SIZE { Ok(with_hosts) } else { Self::create_with(key, subject, None) }
+    }
+
+    fn create_with(
+        key: &PrivateKey,
+        subject: &SubjectName,
+        hosts: Option<&Hosts>,
+    ) -> Result<String, RequestError> {
         let info = info_der(key, subject, hosts).map_err(|_| RequestError::Encoding)?;
         let request = signature::sign(&info, key).map_err(RequestError::Key)?;
         Ok(pem::write(pem::CERTIFICATE_REQUEST, &request))
@@ -98,22 +105,27 @@ fn public_key(info: &[u8]) -> der::Result<&[u8]> {
     })
 }
 
-fn info_der(key: &PrivateKey, subject: &SubjectName, hosts: &Hosts) -> der::Result<Vec<u8>> {
+fn info_der(key: &PrivateKey, subject: &SubjectName, hosts: Option<&Hosts>) -> der::Result<Vec<u8>> {
+    let info = CertReqInfo {
+        version: Version::V1,
+        subject: Name::from_der(subject.as_distinguished_name().as_der())?,
+        public_key: SubjectPublicKeyInfoOwned::from_der(key.public_key().as_spki_der())?,
+        attributes: hosts.map(extension_request).transpose()?.unwrap_or_default(),
+    };
+    info.to_der()
+}
+
+/// The hosts as requested subject alternative names.
+fn extension_request(hosts: &Hosts) -> der::Result<Attributes> {
     let names = hosts.iter().map(Host::to_general_name).collect::<der::Result<Vec<_>>>()?;
     let subject_alt_name = Extension {
         extn_id: SubjectAltName::OID,
         critical: false,
         extn_value: OctetString::new(SubjectAltName(names).to_der()?)?,
     };
-    let mut attributes = SetOfVec::new();
+    let mut attributes = Attributes::new();
     attributes.insert(Attribute::try_from(ExtensionReq(vec![subject_alt_name]))?)?;
-    let info = CertReqInfo {
-        version: Version::V1,
-        subject: Name::from_der(subject.as_distinguished_name().as_der())?,
-        public_key: SubjectPublicKeyInfoOwned::from_der(key.public_key().as_spki_der())?,
-        attributes,
-    };
-    info.to_der()
+    Ok(attributes)
 }
 
 /// Why a signing request was refused.

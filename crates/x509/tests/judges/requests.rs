@@ -1,6 +1,6 @@
 //! Signing requests: ours as OpenSSL reads them, OpenSSL's and strangers' as we do.
 
-use certmesh_x509::{KeyAlgorithm, PemError, RequestError, SigningRequest};
+use certmesh_x509::{Hosts, KeyAlgorithm, PemError, RequestError, SigningRequest};
 use proptest::prelude::*;
 use rcgen::KeyPair;
 
@@ -31,6 +31,20 @@ fn openssl_verifies_every_request_and_shows_what_it_is_for() {
         let read = SigningRequest::from_pem(pem.as_bytes()).unwrap();
         assert_eq!(read.public_key(), key(algorithm, 0).public_key());
         assert_eq!(read.public_key().algorithm(), Some(algorithm));
+    }
+}
+
+/// The intent is what names the hosts; a request without them asks for the same.
+#[test]
+fn hosts_that_would_make_a_request_unreadable_are_left_out() {
+    let long = |number| format!("spiffe://cluster.local/{number}/{}", "a".repeat(2000));
+    let key = key(KeyAlgorithm::EcdsaP256, 0);
+    for (count, is_shown) in [(5, true), (10, false)] {
+        let hosts = Hosts::parse(&(0..count).map(long).collect::<Vec<_>>()).unwrap();
+        let pem = SigningRequest::create(&key, &intermediate_parameters().subject, &hosts).unwrap();
+        assert_eq!(SigningRequest::from_pem(pem.as_bytes()).unwrap().public_key(), key.public_key());
+        let text = openssl(&["req", "-verify", "-noout", "-text"], pem.as_bytes());
+        assert_eq!(text.contains("spiffe://"), is_shown);
     }
 }
 
