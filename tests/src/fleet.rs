@@ -278,6 +278,16 @@ impl Fleet {
         running
     }
 
+    /// API writes of issuer and agents so far by kind and verb, as `/metrics` tells them.
+    pub fn writes(&self) -> BTreeMap<String, u32> {
+        let text = self.metrics.encode().expect("metrics");
+        let lines = text.lines().filter_map(|line| line.strip_prefix("certmesh_api_writes_total"));
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(labels, count)| (labels.to_owned(), count.parse().expect("a count")))
+            .collect()
+    }
+
     /// Creates an object as the cluster's administrator.
     pub async fn create<K>(&self, cluster: &Cluster, object: &K) -> K
     where

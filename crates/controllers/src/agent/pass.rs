@@ -163,7 +163,7 @@ impl AgentReconciler {
         }
         for event in &decision.events {
             let warning = event.severity == Severity::Warning;
-            self.events.publish(copy, warning, event.reason, &event.message).await;
+            self.events.publish(copy, warning, &event.reason, &event.message).await;
         }
         Ok(written)
     }

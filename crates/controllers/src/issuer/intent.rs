@@ -55,7 +55,7 @@ impl Reconciler for IntentReconciler {
     async fn pass(&self, key: &ObjectRef) -> Result<Pass, PassError> {
         let Ok(cluster) = key.namespace.parse::<ClusterName>() else { return Ok(Pass::default()) };
         let Some(intent) = self.shared.intents.get(Some(&key.namespace), &key.name) else {
-            return self.without_intent(key).await;
+            return self.without_intent(&cluster, key).await;
         };
         let seen = self.observe(key, intent).await;
         let decision = self.decide(&cluster, &seen);
@@ -111,23 +111,34 @@ impl IntentReconciler {
 
     /// A copy or request whose intent is unknown is reported and never deleted: a restored management cluster must not
     /// wipe its fleet.
-    async fn without_intent(&self, key: &ObjectRef) -> Result<Pass, PassError> {
+    async fn without_intent(&self, cluster: &ClusterName, key: &ObjectRef) -> Result<Pass, PassError> {
         self.intent_facts.forget(key);
         let Some(remote) = &self.remote else { return Ok(Pass::default()) };
         let namespace = Some(self.shared.agent_namespace.as_str());
-        let found = remote.copies.get(namespace, &key.name).is_some()
-            || remote.certificate_requests.get(namespace, &key.name).is_some();
-        // The cache may lag behind an intent that was made a moment ago.
-        if found && self.shared.requests.get::<IssuedCertificate>(&key.namespace, &key.name).await?.is_none()
-        {
-            tracing::warn!(
-                cluster = key.namespace,
-                name = key.name,
-                "the cluster has a copy or request whose intent does not exist here: left alone; create the intent \
-                 again, or delete the copy in the cluster"
-            );
+        let request = remote.certificate_requests.get(namespace, &key.name);
+        if request.is_none() && remote.copies.get(namespace, &key.name).is_none() {
+            return Ok(Pass::default());
         }
-        Ok(Pass::default())
+        // The cache may lag behind an intent that was made a moment ago.
+        if self.shared.requests.get::<IssuedCertificate>(&key.namespace, &key.name).await?.is_some() {
+            return Ok(Pass::default());
+        }
+        tracing::warn!(
+            %cluster,
+            name = key.name,
+            "the cluster has a copy or request whose intent does not exist here: left alone; create the intent again, \
+             or delete the copy in the cluster"
+        );
+        let Some(request) = request else { return Ok(Pass::default()) };
+        let facts = self.request_facts.facts(&*request, examine::request);
+        let examined = Examined { object: &*request, facts: &*facts };
+        match issuer::answer_unclaimed(cluster, examined) {
+            Some(Effect::DeferRequest(answer)) => {
+                let written = vec![self.answer(cluster, &remote.requests, *answer).await?];
+                Ok(Pass { wake_at: None, written })
+            }
+            _ => Ok(Pass::default()),
+        }
     }
 
     async fn observe(&self, key: &ObjectRef, intent: Arc<IssuedCertificate>) -> Seen {
@@ -237,7 +248,7 @@ impl IntentReconciler {
         }
         for event in &decision.events {
             let warning = event.severity == Severity::Warning;
-            self.shared.events.publish(&*intent, warning, event.reason, &event.message).await;
+            self.shared.events.publish(&*intent, warning, &event.reason, &event.message).await;
         }
         Ok(written)
     }
