@@ -1,12 +1,13 @@
-//! A client that dies: from its Nth write on nothing is answered any more, as if the process had been killed there.
+//! A client that dies, or whose objects change under its hands: what happens to a process is decided at its writes.
 
+use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use kube::Client;
 use kube::client::Body;
 use std::convert::Infallible;
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 /// Where a process is killed.
@@ -18,7 +19,21 @@ pub enum CrashPoint {
     After(u32),
 }
 
-/// Counts the writes of a process, over all its clients, and kills it at a point.
+/// A write as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// POST, PUT, PATCH or DELETE.
+    pub method: Method,
+    /// Path of the request.
+    pub path: String,
+    /// HTTP status of the answer; none while it is awaited.
+    pub answer: Option<u16>,
+}
+
+/// Done before a write reaches the API server; gets its number (from 1), method and path.
+type Meddle = dyn Fn(u32, Method, String) -> BoxFuture<'static, ()> + Send + Sync;
+
+/// Counts the writes of a process, over all its clients, and lets something happen at them.
 #[derive(Clone, Default)]
 pub struct Faults {
     inner: Arc<Inner>,
@@ -27,7 +42,9 @@ pub struct Faults {
 #[derive(Default)]
 struct Inner {
     crash_at: Option<CrashPoint>,
+    meddle: Option<Box<Meddle>>,
     writes: AtomicU32,
+    sent: Mutex<Vec<Sent>>,
     crashed: AtomicBool,
     notify: Notify,
 }
@@ -38,9 +55,21 @@ impl Faults {
         Self { inner: Arc::new(Inner { crash_at: Some(point), ..Inner::default() }) }
     }
 
+    /// Somebody else is a little faster: `meddle` is done before each write reaches the API server.
+    pub fn meddle(
+        meddle: impl Fn(u32, Method, String) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) -> Self {
+        Self { inner: Arc::new(Inner { meddle: Some(Box::new(meddle)), ..Inner::default() }) }
+    }
+
     /// How many writes have been sent, events and reviews aside.
     pub fn writes(&self) -> u32 {
         self.inner.writes.load(Ordering::SeqCst)
+    }
+
+    /// The writes that have been sent, events and reviews aside, in order.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.inner.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits until the process is dead.
@@ -65,16 +94,35 @@ impl Faults {
         if self.inner.crashed.load(Ordering::SeqCst) {
             return never().await;
         }
-        let number =
-            if is_write(&request) { self.inner.writes.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
+        let number = if is_write(&request) { self.record(&request) } else { 0 };
         if self.inner.crash_at == Some(CrashPoint::Before(number)) {
             return self.die().await;
         }
+        if let Some(meddle) = self.inner.meddle.as_ref().filter(|_| number > 0) {
+            meddle(number, request.method().clone(), request.uri().path().to_owned()).await;
+        }
         let response = client.send(request).await?;
+        self.record_answer(number, response.status().as_u16());
         if self.inner.crash_at == Some(CrashPoint::After(number)) {
             return self.die().await;
         }
         Ok(response)
+    }
+
+    /// The number of this write.
+    fn record(&self, request: &Request<Body>) -> u32 {
+        let mut sent = self.inner.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        sent.push(Sent { method, path, answer: None });
+        self.inner.writes.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    fn record_answer(&self, number: u32, status: u16) {
+        let mut sent = self.inner.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = usize::try_from(number).unwrap_or_default().checked_sub(1);
+        if let Some(write) = index.and_then(|index| sent.get_mut(index)) {
+            write.answer = Some(status);
+        }
     }
 
     async fn die(&self) -> Result<Response<Body>, kube::Error> {

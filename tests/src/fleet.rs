@@ -4,13 +4,13 @@
 //! time can live through a year in a moment.
 
 use crate::faults::Faults;
-use certmesh_api::certificates::{
-    CertificateRequest, CommonCertOptions, IssuedCertificate, IssuedCertificateSpec, KeyAlgorithmName,
-    ObjectRef, RootCertificateAuthority,
-};
+use crate::link::Link;
+use crate::logs::SharedLog;
+use crate::objects::{metadata, signing_secret};
+use certmesh_api::certificates::{CertificateRequest, ObjectRef};
 use certmesh_api::manifests::{Agent, Issuer, Manifest, RemoteIssuer};
 use certmesh_api::multicluster::{KubernetesCluster, KubernetesClusterSpec};
-use certmesh_api::names::{annotations, labels, secret_types, well_known};
+use certmesh_api::names::{labels, secret_types, well_known};
 use certmesh_api::secrets;
 use certmesh_apiserver::rbac::UserInfo;
 use certmesh_apiserver::store::{Store, StoreConfig, seeded_random};
@@ -33,8 +33,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +57,8 @@ pub struct Fleet {
     pub issuance_log: SharedLog,
     /// What issuer and agents counted.
     pub metrics: Metrics,
+    /// The issuer's ways to `cluster-1`, `cluster-2`, …
+    pub links: Vec<Link>,
     transport: Transport,
 }
 
@@ -153,6 +154,7 @@ impl Fleet {
             clock,
             issuance_log: SharedLog::default(),
             metrics: Metrics::default(),
+            links: Vec::new(),
             transport,
         };
         for number in 1..=remotes {
@@ -173,6 +175,7 @@ impl Fleet {
         install(&remote, RemoteIssuer::default().manifests()).await;
         let registration = self.transport.registration(&remote);
         self.remotes.push(remote);
+        self.links.push(Link::default());
         self.register(&name, &registration).await;
     }
 
@@ -211,6 +214,11 @@ impl Fleet {
 
     /// Starts the issuer under its own rights.
     pub async fn run_issuer(&self, faults: &Faults) -> Running {
+        self.run_issuer_with(faults, self.connector(faults)).await
+    }
+
+    /// Starts the issuer under its own rights, with another way to connect to clusters.
+    pub async fn run_issuer_with(&self, faults: &Faults, connect: Connector) -> Running {
         let client = self.client(&self.management, Cluster::service_account(HOME, Issuer::NAME)).await;
         let stop = CancellationToken::new();
         let config = IssuerConfig {
@@ -221,25 +229,21 @@ impl Fleet {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             readiness: Readiness::default(),
-            connect: self.connector(faults),
+            connect,
             issuance_log: IssuanceLog::new(self.issuance_log.clone()),
         };
         Running { task: tokio::spawn(issuer::run(config, stop.clone())), stop }
     }
 
     fn connector(&self, faults: &Faults) -> Connector {
-        let (remotes, transport, faults) = (self.remotes.clone(), self.transport.clone(), faults.clone());
+        let ways: Vec<_> = self.remotes.iter().cloned().zip(self.links.iter().cloned()).collect();
+        let (ways, transport, faults) = (Arc::new(ways), self.transport.clone(), faults.clone());
         Connector::new(move |secret| {
-            let (remotes, transport, faults) = (remotes.clone(), transport.clone(), faults.clone());
+            let (ways, transport, faults) = (Arc::clone(&ways), transport.clone(), faults.clone());
             async move {
                 let client = match transport {
                     Transport::Tls(_) => client_from_secret(&secret).await?,
-                    Transport::InProcess => {
-                        let name = secrets::data(&secret, secrets::KUBECONFIG).unwrap_or_default();
-                        let cluster = remotes.iter().find(|cluster| cluster.name().as_bytes() == name);
-                        let cluster = cluster.ok_or(KubeconfigRefusal::Missing)?;
-                        cluster.client(Cluster::service_account(HOME, RemoteIssuer::NAME))
-                    }
+                    Transport::InProcess => in_process(&ways, &secret)?,
                 };
                 Ok(faults.wrap(client))
             }
@@ -344,20 +348,29 @@ impl Fleet {
         name: &str,
         wanted: impl Fn(Option<&K>) -> bool,
     ) -> Option<K> {
-        let deadline = tokio::time::Instant::now() + limit;
+        let begin = tokio::time::Instant::now();
         loop {
             let object = self.get::<K>(cluster, namespace, name).await;
             if wanted(object.as_ref()) {
                 return object;
             }
-            if tokio::time::Instant::now() >= deadline {
+            if begin.elapsed() >= limit {
                 let shown =
                     object.and_then(|object| serde_yaml(&object)).unwrap_or_else(|| "absent".to_owned());
                 panic!("{} {namespace}/{name} is not as wanted after {limit:?}:\n{shown}", K::kind(&()));
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            let is_long = begin.elapsed() > Duration::from_secs(10);
+            tokio::time::sleep(Duration::from_millis(if is_long { 1000 } else { 50 })).await;
         }
     }
+}
+
+/// The issuer's client of the cluster that a registration names.
+fn in_process(ways: &[(Cluster, Link)], secret: &Secret) -> Result<Client, KubeconfigRefusal> {
+    let name = secrets::data(secret, secrets::KUBECONFIG).unwrap_or_default();
+    let way = ways.iter().find(|(cluster, _)| cluster.name().as_bytes() == name);
+    let (cluster, link) = way.ok_or(KubeconfigRefusal::Missing)?;
+    Ok(link.wrap(cluster.client(Cluster::service_account(HOME, RemoteIssuer::NAME))))
 }
 
 /// A namespaced kind that tests read and write.
@@ -377,95 +390,6 @@ impl<K> Kind for K where
         + Serialize
         + DeserializeOwned
 {
-}
-
-/// Lines that a controller wrote, shared with the test.
-#[derive(Clone, Default)]
-pub struct SharedLog(Arc<Mutex<Vec<u8>>>);
-
-impl SharedLog {
-    /// The lines so far, parsed.
-    pub fn records(&self) -> Vec<serde_json::Value> {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        bytes
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty())
-            .map(|line| serde_json::from_slice(line).expect("a record is a JSON line"))
-            .collect()
-    }
-}
-
-impl Write for SharedLog {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// An intent for `cluster` with a P-256 key, target `istio-system/cacerts` and the fleet's root CA.
-pub fn intent(cluster: &str, name: &str) -> IssuedCertificate {
-    let spec = IssuedCertificateSpec {
-        hosts: vec![format!("spiffe://{cluster}.example/ns/istio-system/sa/istiod")],
-        issued_certificate_secret: Some(ObjectRef::new("istio-system", "cacerts")),
-        cert_options: Some(CommonCertOptions {
-            key_algorithm: Some(KeyAlgorithmName::EcdsaP256),
-            ..CommonCertOptions::default()
-        }),
-        gloo_mesh_ca: Some(RootCertificateAuthority {
-            signing_certificate_secret: Some(ObjectRef::new(HOME, ROOT_CA)),
-        }),
-        ..IssuedCertificateSpec::default()
-    };
-    let mut intent = IssuedCertificate::new(name, spec);
-    intent.metadata.namespace = Some(cluster.to_owned());
-    intent
-}
-
-/// The Secret of a signing CA that may sign for all clusters.
-pub fn signing_secret(name: &str, authority: &CertificateAuthority) -> Secret {
-    let pem = authority.certificate().to_pem().into_bytes();
-    let key = authority.key().to_pem().as_bytes().to_vec();
-    let files = [
-        (secrets::CA_CERT, pem.clone()),
-        (secrets::CA_KEY, key),
-        (secrets::CERT_CHAIN, pem),
-        (secrets::ROOT_CERT, authority.roots().as_pem().to_vec()),
-    ];
-    let mut secret = Secret {
-        metadata: metadata(HOME, name),
-        data: Some(files.into_iter().map(|(key, value)| (key.to_owned(), ByteString(value))).collect()),
-        ..Secret::default()
-    };
-    secret.annotations_mut().insert(annotations::ALLOW_CLUSTERS.to_owned(), "*".to_owned());
-    secret
-}
-
-/// Whether the certificate of an intent or copy is in place and nothing is left to do.
-pub fn is_ready(certificate: Option<&IssuedCertificate>) -> bool {
-    certificate.is_some_and(|certificate| {
-        let status = certificate.status.as_ref();
-        status.is_some_and(|status| {
-            status.observed_generation == certificate.metadata.generation.unwrap_or_default()
-                && status
-                    .conditions
-                    .iter()
-                    .any(|condition| condition.type_ == "Ready" && condition.status == "True")
-        })
-    })
-}
-
-/// The reason of the `Ready` condition.
-pub fn reason(certificate: &IssuedCertificate) -> &str {
-    let conditions =
-        certificate.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    conditions
-        .iter()
-        .find(|condition| condition.type_ == "Ready")
-        .map_or("", |condition| condition.reason.as_str())
 }
 
 /// Whether neither request nor pending key of this name is left in the cluster.
@@ -517,10 +441,6 @@ fn admin(cluster: &Cluster) -> Client {
 
 fn api<K: Kind>(cluster: &Cluster, namespace: &str) -> Api<K> {
     Api::namespaced(admin(cluster), namespace)
-}
-
-fn metadata(namespace: &str, name: &str) -> ObjectMeta {
-    ObjectMeta { namespace: Some(namespace.to_owned()), name: Some(name.to_owned()), ..ObjectMeta::default() }
 }
 
 fn serde_yaml(object: &impl Serialize) -> Option<String> {

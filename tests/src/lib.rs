@@ -2,17 +2,29 @@
 //!
 //! ```text
 //!  Fleet { management, remotes[] }  embedded API servers, CRDs and the product's own RBAC installed
-//!  Faults                           a client that stops answering before or after its Nth write
+//!  Faults                           a client that dies before or after its Nth write, or is overtaken at it
+//!  Link                             the way from the issuer to a remote cluster, and how it fails
 //!  Witness                          sees every version of an issued Secret, and whether it was whole
+//!  Inventory                        everything in a cluster, to see what changed
+//!  Forger                           certificates and requests that an attacker makes
+//!  CapturedLogs                     what controllers logged, at every level
 //! ```
 
 mod faults;
 mod fleet;
+pub mod forger;
+mod inventory;
+mod link;
+mod logs;
+mod objects;
+mod reading;
 mod witness;
 
-pub use faults::{CrashPoint, Faults};
-pub use fleet::{
-    Fleet, HOME, Kind, ROOT_CA, Running, SharedLog, Transport, ensure_namespace, intent, is_clean, is_ready,
-    reason, signing_secret,
-};
+pub use faults::{CrashPoint, Faults, Sent};
+pub use fleet::{Fleet, HOME, Kind, ROOT_CA, Running, Transport, ensure_namespace, is_clean};
+pub use inventory::Inventory;
+pub use link::{Link, LinkState};
+pub use logs::{CapturedLogs, SharedLog};
+pub use objects::{intent, is_ready, reason, signing_secret};
+pub use reading::{certificate_in, condition};
 pub use witness::Witness;
