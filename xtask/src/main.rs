@@ -9,6 +9,7 @@
 
 mod benches;
 mod failure;
+mod files;
 mod generated;
 mod process;
 mod report;

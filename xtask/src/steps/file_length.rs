@@ -1,6 +1,7 @@
 //! No Rust file outgrows what a reader holds in mind: about 500 lines.
 
 use crate::failure::Failure;
+use crate::files;
 use crate::workspace::Workspace;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ const FOLDERS: &[&str] = &["crates", "tests", "xtask"];
 pub(super) fn run(workspace: &Workspace) -> Result<String, Failure> {
     let mut lengths = Vec::new();
     for folder in FOLDERS {
-        rust_files(&workspace.root().join(folder), &mut |path, text| {
+        files::visit(&workspace.root().join(folder), "rs", &mut |path, text| {
             lengths.push((workspace.relative(path).to_owned(), text.lines().count()));
         })?;
     }
@@ -40,22 +41,6 @@ fn too_long(lengths: &[(PathBuf, usize)], longer: &[(&str, usize, &str)]) -> Vec
         .filter(|(path, lines)| *lines > limit(path))
         .map(|(path, lines)| format!("{}: {lines} lines", path.display()))
         .collect()
-}
-
-/// Calls `visit` with every Rust file below `folder`.
-fn rust_files(folder: &Path, visit: &mut impl FnMut(&Path, &str)) -> Result<(), Failure> {
-    let failed = |error: &std::io::Error| Failure::io("reading", folder, error);
-    for entry in std::fs::read_dir(folder).map_err(|error| failed(&error))? {
-        let path = entry.map_err(|error| failed(&error))?.path();
-        if path.is_dir() {
-            rust_files(&path, visit)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text =
-                std::fs::read_to_string(&path).map_err(|error| Failure::io("reading", &path, &error))?;
-            visit(&path, &text);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@ mod clippy;
 pub(crate) mod deny;
 mod doc_commands;
 mod file_length;
+mod lockfile;
 mod purity;
 mod rustdoc;
 mod rustfmt;
 mod test_suite;
 mod toolchain;
+mod unused_dependencies;
 
 use crate::failure::Failure;
 use crate::generated;
@@ -35,9 +37,11 @@ struct Step {
 
 const STEPS: &[Step] = &[
     Step { name: "toolchain", run: toolchain::run },
+    Step { name: "lockfile", run: lockfile::run },
     Step { name: "rustfmt", run: rustfmt::run },
     Step { name: "length", run: file_length::run },
     Step { name: "purity", run: purity::run },
+    Step { name: "unused", run: unused_dependencies::run },
     Step { name: "clippy", run: clippy::run },
     Step { name: "generated", run: generated::check },
     Step { name: "rustdoc", run: rustdoc::run },

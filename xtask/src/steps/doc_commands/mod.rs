@@ -8,12 +8,13 @@ mod document;
 mod script;
 
 use crate::failure::Failure;
+use crate::files;
 use crate::process::Logged;
 use crate::tools;
 use crate::workspace::Workspace;
 use document::Document;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Folders of the checkout that documented commands read.
 const LINKED: &[&str] = &["examples", "deploy"];
@@ -35,34 +36,21 @@ pub(super) fn run(workspace: &Workspace) -> Result<String, Failure> {
 
 /// Every document that has commands to run.
 fn documents(workspace: &Workspace) -> Result<Vec<Document>, Failure> {
-    let mut paths = vec![workspace.root().join("README.md")];
-    markdown_files(&workspace.root().join("docs"), &mut paths)?;
+    let mut texts = Vec::new();
+    let readme = workspace.root().join("README.md");
+    let text = std::fs::read_to_string(&readme).map_err(|error| Failure::io("reading", &readme, &error))?;
+    texts.push((readme, text));
+    files::visit(&workspace.root().join("docs"), "md", &mut |path, text| {
+        texts.push((path.to_owned(), text.to_owned()));
+    })?;
     let mut documents = Vec::new();
-    for path in paths.iter().filter(|path| path.is_file()) {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::io("reading", path, &error))?;
+    for (path, text) in &texts {
         let name = workspace.relative(path).display().to_string();
-        let document = Document::read(&name, &text)
+        let document = Document::read(&name, text)
             .map_err(|problem| Failure::new(problem, "see how other documents mark their blocks"))?;
         documents.extend((!document.blocks.is_empty()).then_some(document));
     }
     Ok(documents)
-}
-
-fn markdown_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), Failure> {
-    if !folder.is_dir() {
-        return Ok(());
-    }
-    let entries = std::fs::read_dir(folder).map_err(|error| Failure::io("reading", folder, &error))?;
-    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            markdown_files(&path, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "md") {
-            found.push(path);
-        }
-    }
-    Ok(())
 }
 
 fn run_document(workspace: &Workspace, document: &Document, path: &OsString) -> Result<(), Failure> {
