@@ -58,7 +58,7 @@ fn files() -> Result<BTreeMap<PathBuf, String>, Failure> {
     let installations = [
         ("deploy/issuer.yaml", with_deployment(issuer.access(), issuer.deployment())),
         ("deploy/agent.yaml", with_deployment(agent.access(), agent.deployment())),
-        ("deploy/remote-issuer.yaml", RemoteIssuer::default().manifests()),
+        ("deploy/cluster-registration.yaml", RemoteIssuer::default().manifests()),
     ];
     for (path, manifests) in installations {
         files.insert(PathBuf::from(path), yaml(&manifests)?);

@@ -1,20 +1,22 @@
 //! `cargo xtask bench`: measurements, not tests. Nothing here fails because a machine is slow.
 //!
-//! A bench is a file beside this one with a function that measures in the release profile and returns what it found as
-//! text. `--write` puts the texts into docs/benchmarks.md, with the machine that they were made on.
+//! A bench is a file beside this one with a function that measures in the release profile. What it finds are rows of one
+//! table, `| what | measured | goal |`, and details for who wants to know more. `--write` puts all of it into
+//! docs/benchmarks.md, with the machine that it was made on.
 
 mod apiserver;
 mod cargo_bench;
+mod issue;
 mod machine;
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
 use clap::Args;
-use std::fmt::Write;
 
 const DOCUMENT: &str = "docs/benchmarks.md";
 const BEGIN: &str = "<!-- bench:begin -->\n";
 const END: &str = "<!-- bench:end -->";
+const TABLE_HEAD: &str = "| what | measured | goal |\n|---|---|---|\n";
 
 /// Which benches to run.
 #[derive(Args)]
@@ -27,37 +29,58 @@ pub(crate) struct Selection {
     names: Vec<String>,
 }
 
-/// A bench: its name, what it measures, and how.
+/// A bench: its name, and what measures.
 struct Bench {
     name: &'static str,
-    measures: &'static str,
-    run: fn(&Workspace) -> Result<String, Failure>,
+    run: fn(&Workspace) -> Result<Findings, Failure>,
 }
 
-const BENCHES: &[Bench] = &[Bench {
-    name: "apiserver",
-    measures: "requests a second of one embedded cluster",
-    run: apiserver::run,
-}];
+/// What a bench found.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Findings {
+    /// Rows of the table, one line each.
+    rows: Vec<String>,
+    /// Whatever else it printed.
+    details: Vec<String>,
+}
+
+impl Findings {
+    /// Rows are the lines that look like one; the rest are details.
+    fn read(output: &str) -> Self {
+        let (rows, details) = output.lines().map(str::to_owned).partition(|line| line.starts_with("| "));
+        Self { rows, details }
+    }
+}
+
+const BENCHES: &[Bench] =
+    &[Bench { name: "issue", run: issue::run }, Bench { name: "apiserver", run: apiserver::run }];
 
 fn names() -> Vec<&'static str> {
     BENCHES.iter().map(|bench| bench.name).collect()
 }
 
-/// Runs the selected benches and prints what they found.
+/// Runs the selected benches, prints what each finds at once, and writes the document when asked to.
 pub(crate) fn run(workspace: &Workspace, selection: &Selection) -> Result<(), Failure> {
     let chosen =
         |bench: &&Bench| selection.names.is_empty() || selection.names.iter().any(|name| name == bench.name);
-    let mut report = format!("{}\n", machine::description());
-    println!("{report}");
-    for Bench { name, measures, run } in BENCHES.iter().filter(chosen) {
-        println!("## {name}: {measures}\n");
-        let found = run(workspace)?;
-        println!("{found}");
-        writeln!(report, "\n### {name}: {measures}\n\n```text\n{}\n```", found.trim_end())
-            .expect("writing to a String cannot fail");
+    let machine = machine::description();
+    println!("{machine}\n\n{TABLE_HEAD}");
+    let mut found = Vec::new();
+    for bench in BENCHES.iter().filter(chosen) {
+        let findings = (bench.run)(workspace)?;
+        findings.rows.iter().chain(&findings.details).for_each(|line| println!("{line}"));
+        found.push((bench.name, findings));
     }
-    if selection.write { write(workspace, &report) } else { Ok(()) }
+    if selection.write { write(workspace, &report(&machine, &found)) } else { Ok(()) }
+}
+
+/// The results as Markdown.
+fn report(machine: &str, found: &[(&str, Findings)]) -> String {
+    let rows = found.iter().flat_map(|(_, findings)| &findings.rows).map(|row| format!("{row}\n"));
+    let details = found.iter().filter(|(_, findings)| !findings.details.is_empty());
+    let details = details
+        .map(|(name, findings)| format!("\n### {name}\n\n```text\n{}\n```\n", findings.details.join("\n")));
+    format!("{machine}\n\n{TABLE_HEAD}{}{}", rows.collect::<String>(), details.collect::<String>())
 }
 
 fn write(workspace: &Workspace, report: &str) -> Result<(), Failure> {
@@ -88,5 +111,15 @@ mod tests {
         let document = format!("a\n{BEGIN}old\n{END}\nb\n");
         assert_eq!(replaced(&document, "new\n"), Some(format!("a\n{BEGIN}new\n{END}\nb\n")));
         assert_eq!(replaced("no marks", "new"), None);
+    }
+
+    #[test]
+    fn rows_of_all_benches_are_one_table_and_details_follow() {
+        let found =
+            [("a", Findings::read("| x | 1 | 2 |\nmore\n")), ("b", Findings::read("| y | 3 | 4 |\n"))];
+        assert_eq!(
+            report("a machine", &found),
+            format!("a machine\n\n{TABLE_HEAD}| x | 1 | 2 |\n| y | 3 | 4 |\n\n### a\n\n```text\nmore\n```\n")
+        );
     }
 }
