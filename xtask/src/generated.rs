@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const HEADER: &str = "# Generated from the code by `cargo xtask generate`; edits here are lost.\n";
 
 /// Folders in which every file is generated, so that one too many is noticed.
-const OWNED_FOLDERS: &[&str] = &["deploy/crds"];
+const OWNED_FOLDERS: &[&str] = &["deploy", "deploy/crds"];
 
 /// Writes what is not current and removes what is no longer made.
 pub(crate) fn write(workspace: &Workspace) -> Result<String, Failure> {
@@ -118,7 +118,7 @@ fn surplus(workspace: &Workspace, files: &BTreeMap<PathBuf, String>) -> Result<V
     {
         let entries = std::fs::read_dir(&folder).map_err(|error| Failure::io("reading", &folder, &error))?;
         let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
-        surplus.extend(paths.filter(|path| !files.contains_key(workspace.relative(path))));
+        surplus.extend(paths.filter(|path| path.is_file() && !files.contains_key(workspace.relative(path))));
     }
     Ok(surplus)
 }
