@@ -18,6 +18,8 @@ use std::path::Path;
 
 /// Folders of the checkout that documented commands read.
 const LINKED: &[&str] = &["examples", "deploy"];
+/// In seconds. A document that waits for ever is wrong.
+const LIMIT: &str = "300";
 
 pub(super) fn run(workspace: &Workspace) -> Result<String, Failure> {
     let documents = documents(workspace)?;
@@ -57,8 +59,11 @@ fn run_document(workspace: &Workspace, document: &Document, path: &OsString) -> 
     let stem = document.name.replace(['/', '.'], "-");
     let folder = workspace.scratch().join("commands").join(&stem);
     prepare(workspace, &folder)?;
-    Logged::new(workspace, &format!("commands-{stem}"), "bash")
-        .args(["-c", &script::of(document)])
+    let script = folder.with_extension("sh");
+    std::fs::write(&script, script::of(document)).map_err(|error| Failure::io("writing", &script, &error))?;
+    Logged::new(workspace, &format!("commands-{stem}"), "timeout")
+        .args([LIMIT, "bash"])
+        .args([&script])
         .directory(&folder)
         .env("PATH", path)
         .env("HOME", &folder)

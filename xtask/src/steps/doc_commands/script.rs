@@ -4,10 +4,12 @@ use super::document::{Block, Document, Mode};
 use std::fmt::Write;
 
 /// Stops at the first failure and says where; takes what was left running down with it. Job control (`set -m`) gives
-/// each background block a process group of its own, so that its children end too.
-const PREAMBLE: &str = r#"set -Eeuo pipefail -m
+/// each background block a process group of its own, so that its children end too; what runs in the foreground stays in
+/// the group that a time limit ends.
+const PREAMBLE: &str = r#"set -Eeuo pipefail
 at=start
 trap 'echo "$at: failed: $BASH_COMMAND"' ERR
+trap 'echo "$at: not done in time"; exit 1' TERM
 trap 'for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || true; done; wait' EXIT
 wait_until() { # file, process: until the file exists, as long as the process lives, for two minutes
   for _ in $(seq 1200); do
@@ -32,7 +34,10 @@ fn add(script: &mut String, document: &str, block: &Block) {
     let written = match mode {
         Mode::Foreground => write!(script, "at='{document}:{line}'\n{commands}\n"),
         Mode::Background { until } => {
-            write!(script, "at='{document}:{line}'\n(\n{commands}\n) &\nwait_until '{until}' $!\n")
+            write!(
+                script,
+                "at='{document}:{line}'\nset -m\n(\n{commands}\n) &\nset +m\nwait_until '{until}' $!\n"
+            )
         }
     };
     written.expect("writing to a String cannot fail");
@@ -60,6 +65,14 @@ mod tests {
         let output = run("\n```sh test\nfalse\necho not reached\n```\n");
         assert!(!output.status.success());
         assert_eq!(String::from_utf8_lossy(&output.stdout), "a.md:2: failed: false\n");
+    }
+
+    #[test]
+    fn a_document_that_waits_for_ever_is_ended_and_says_where() {
+        let document = Document::read("a.md", "```sh test\nsleep 600\n```\n").unwrap();
+        let output = Command::new("timeout").args(["0.5", "bash", "-c", &of(&document)]).output().unwrap();
+        assert!(!output.status.success());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "a.md:1: not done in time\n");
     }
 
     #[test]
