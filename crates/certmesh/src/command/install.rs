@@ -153,6 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn the_deployments_run_commands_that_there_are() {
+        for deployment in [Issuer::default().deployment(), Agent::default().deployment()] {
+            let arguments = &deployment.object.data["spec"]["template"]["spec"]["containers"][0]["args"];
+            let arguments: Vec<String> = serde_json::from_value(arguments.clone()).unwrap();
+            let line = std::iter::once("certmesh".to_owned()).chain(arguments);
+            crate::cli::parse(line.map(Into::into)).unwrap();
+        }
+    }
+
+    #[test]
     fn a_target_is_a_namespace_and_a_name() {
         assert_eq!(target("a/b"), Ok(ObjectRef::new("a", "b")));
         for text in ["", "a", "/b", "a/", "a/b/c"] {
