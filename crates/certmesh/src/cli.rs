@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
-    command::{agent, completion, inspect, install, issuer},
+    command::{agent, completion, demo, dev, inspect, install, issuer},
     logging::LogOptions,
 };
 
@@ -27,6 +27,8 @@ const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 warning
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Demo(demo::Options),
+    Dev(dev::Options),
     Issuer(issuer::Options),
     Agent(agent::Options),
     Inspect(inspect::Options),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use certmesh_controllers::connect;
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
@@ -31,7 +32,11 @@ impl KubeOptions {
             Failure::new(self.attempt()).because(error).advise(ADVICE)
         };
         let config = self.config().await.map_err(failed)?;
-        Client::try_from(config).map_err(|error| failed(error.into()))
+        match config.proxy_url {
+            // The client with one connection for all watches knows no proxies.
+            Some(_) => Client::try_from(config).map_err(|error| failed(error.into())),
+            None => connect(&config).map_err(|error| failed(error.into())),
+        }
     }
 
     /// The same options, for another context.

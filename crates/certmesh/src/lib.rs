@@ -14,6 +14,7 @@ mod cli;
 mod command;
 mod exit;
 mod failure;
+pub mod fleet;
 mod kube_access;
 mod logging;
 pub mod mesh;

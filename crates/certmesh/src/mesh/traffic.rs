@@ -1,6 +1,7 @@
 //! New connections all the time, between every two clusters and both ways, and a count of what became of them.
 
 use std::{
+    ops::AddAssign,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -31,6 +32,14 @@ impl Tally {
     /// All connections.
     pub fn total(&self) -> u64 {
         self.accepted + self.failed
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.failed += other.failed;
+        self.first_failure = self.first_failure.take().or(other.first_failure);
     }
 }
 
