@@ -1,0 +1,273 @@
+//! When a new certificate is needed, and when not.
+
+use certmesh_api::certificates::{CommonCertOptions, IssuedCertificateState, KeyAlgorithmName, ObjectRef};
+use certmesh_api::conditions::{READY, RECONCILING};
+use certmesh_api::names::annotations;
+use certmesh_workflow::agent::Effect;
+use certmesh_workflow::need::NeedReason;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+
+use crate::world::{World, ca_ref, pki, reason, seconds, target};
+
+/// The certificate is in place and older than the storm brake.
+fn settled() -> World {
+    let mut world = World::finished();
+    world.now += seconds(3600);
+    world
+}
+
+fn edit_secret(world: &mut World, edit: impl FnOnce(&mut Secret)) {
+    world.remote.secrets.edit(&target(), edit);
+}
+
+fn file(world: &mut World, key: &str, content: &str) {
+    edit_secret(world, |secret| {
+        secret.data.get_or_insert_default().insert(key.to_owned(), ByteString(content.as_bytes().to_vec()));
+    });
+}
+
+fn options(world: &mut World, edit: impl FnOnce(&mut CommonCertOptions)) {
+    world.edit_intent(|intent| edit(intent.spec.cert_options.as_mut().unwrap()));
+}
+
+/// The reason with which the agent asks for a new key after the issuer has seen the change.
+fn reason_after(world: &mut World) -> Option<NeedReason> {
+    world.settle_issuer();
+    world.agent_decision().unwrap().effects.iter().find_map(|effect| match effect {
+        Effect::CreateKey(create) => Some(create.reason),
+        _ => None,
+    })
+}
+
+type Change = fn(&mut World);
+
+const NEEDS: &[(&str, NeedReason, Change)] = &[
+    ("the Secret was deleted", NeedReason::SecretMissing, |world| {
+        drop(world.remote.secrets.remove(&target()))
+    }),
+    ("a file is missing", NeedReason::SecretIncomplete, |world| {
+        edit_secret(world, |secret| drop(secret.data.as_mut().unwrap().remove("cert-chain.pem")));
+    }),
+    ("a file is not readable", NeedReason::SecretIncomplete, |world| file(world, "ca-cert.pem", "no PEM")),
+    ("the key is not readable", NeedReason::SecretIncomplete, |world| file(world, "ca-key.pem", "no PEM")),
+    ("istiod would read tls.crt instead", NeedReason::SecretIncomplete, |world| file(world, "tls.crt", "x")),
+    ("nobody knows what it was issued for", NeedReason::SecretIncomplete, |world| {
+        edit_secret(world, |secret| {
+            drop(secret.metadata.annotations.as_mut().unwrap().remove(annotations::NEED))
+        });
+    }),
+    ("the key is another's", NeedReason::KeyMismatch, |world| {
+        file(world, "ca-key.pem", &pki::key().to_pem())
+    }),
+    ("the chain starts with something else", NeedReason::ChainInvalid, |world| {
+        let root = world.authority.certificate().to_pem();
+        file(world, "cert-chain.pem", &root);
+    }),
+    ("a root was added by hand", NeedReason::ChainInvalid, |world| {
+        let other = pki::root("other", world.now, pki::YEAR);
+        let roots = world.authority.certificate().to_pem() + &other.certificate().to_pem();
+        file(world, "root-cert.pem", &roots);
+    }),
+    ("other hosts", NeedReason::SpecChanged, |world| {
+        world.edit_intent(|intent| intent.spec.hosts.push("istiod.istio-system.svc".to_owned()));
+    }),
+    ("another organization", NeedReason::SpecChanged, |world| {
+        options(world, |options| options.org_name = "Another".to_owned());
+    }),
+    ("another key", NeedReason::SpecChanged, |world| {
+        options(world, |options| options.key_algorithm = Some(KeyAlgorithmName::EcdsaP384));
+    }),
+    ("the same CA in another Secret", NeedReason::SpecChanged, |world| {
+        world.put_ca("ca-b", &world.authority.clone());
+        world.edit_intent(|intent| intent.spec.gloo_mesh_ca = Some(ca_ref("ca-b")));
+    }),
+    ("another lifetime", NeedReason::SpecChanged, |world| options(world, |options| options.ttl_days = 30)),
+    ("a root is being added", NeedReason::TrustChanged, |world| {
+        let new = pki::root("root-b", world.now, pki::YEAR);
+        world.put_ca("ca-b", &new);
+        world.edit_intent(|intent| {
+            crate::rotation::at(crate::rotation::STEPS[0], &mut intent.spec);
+        });
+    }),
+    ("a person asks", NeedReason::RenewalRequested, |world| world.annotate_intent(annotations::RENEW, "1")),
+    ("the end is near", NeedReason::Expiring, |world| world.now += seconds(85 * 24 * 3600)),
+    ("it is over", NeedReason::Expiring, |world| world.now += seconds(95 * 24 * 3600)),
+];
+
+#[test]
+fn each_reason_fires_and_ends_in_a_new_certificate() {
+    for (name, expected, change) in NEEDS {
+        let mut world = settled();
+        // Some of these are faults of the Secret itself.
+        change(&mut world);
+        assert_eq!(reason_after(&mut world), Some(*expected), "{name}");
+        world.settle();
+        assert_eq!(world.agent_status().state, IssuedCertificateState::Finished, "{name}");
+        assert_eq!(world.delivered.len(), 2, "{name}: {:?}", world.writes);
+        assert_eq!(reason_after(&mut world), None, "{name} is over");
+    }
+}
+
+#[test]
+fn the_first_reason_in_the_chain_names_the_need() {
+    for (first, second) in NEEDS.windows(2).map(|pair| (pair[0], pair[1])) {
+        if first.1 == second.1 {
+            continue;
+        }
+        let mut world = settled();
+        // The later one first: some of the earlier ones take the Secret away.
+        second.2(&mut world);
+        first.2(&mut world);
+        assert_eq!(reason_after(&mut world), Some(first.1), "{} before {}", first.0, second.0);
+    }
+}
+
+#[test]
+fn what_no_certificate_follows_from_is_no_reason() {
+    let changes: &[(&str, Change)] = &[
+        ("nothing", |_| {}),
+        ("a directive", |world| {
+            world.edit_intent(|intent| {
+                intent.spec.pod_bounce_directive = Some(ObjectRef::new("certmesh", "restart"));
+            });
+        }),
+        ("another grace ratio", |world| {
+            options(world, |options| options.secret_rotation_grace_period_ratio = 0.2);
+        }),
+        ("the deprecated twin of the CA reference", |world| {
+            world.edit_intent(|intent| {
+                intent.spec.signing_certificate_secret =
+                    intent.spec.gloo_mesh_ca.take().unwrap().signing_certificate_secret;
+            });
+        }),
+        ("the organization in the deprecated field", |world| {
+            world.edit_intent(|intent| intent.spec.org = "Istio".to_owned());
+        }),
+        ("another's label on the Secret", |world| {
+            edit_secret(world, |secret| {
+                drop(secret.metadata.labels.as_mut().unwrap().insert("team".to_owned(), "mesh".to_owned()));
+            });
+        }),
+    ];
+    for (name, change) in changes {
+        let mut world = settled();
+        change(&mut world);
+        assert_eq!(reason_after(&mut world), None, "{name}");
+        world.settle();
+        assert_eq!(world.delivered.len(), 1, "{name}");
+        assert_eq!(world.state(), IssuedCertificateState::Finished, "{name}");
+    }
+}
+
+#[test]
+fn an_intent_that_was_made_again_finds_its_own() {
+    let mut world = settled();
+    let again = world.intent().clone();
+    world.management.certificates.remove(&crate::world::intent_name());
+    let mut new = crate::world::intent();
+    new.spec = again.spec;
+    world.create_intent(&new);
+    assert_ne!(world.intent().metadata.uid, again.metadata.uid);
+    world.settle();
+    assert_eq!(world.delivered.len(), 1, "another uid alone is no reason: {:?}", world.writes);
+    assert_eq!(world.state(), IssuedCertificateState::Finished);
+    assert_eq!(world.status().observed.unwrap().intent_uid, world.intent().metadata.uid.clone().unwrap());
+}
+
+#[test]
+fn the_storm_brake_holds_but_for_a_trust_and_a_person() {
+    for (name, expected, change) in NEEDS {
+        let mut world = World::finished();
+        change(&mut world);
+        let exempt = matches!(
+            expected,
+            NeedReason::SecretMissing | NeedReason::TrustChanged | NeedReason::RenewalRequested
+        );
+        // A certificate that cannot be read has no age, and one that is old is not young.
+        let ageless = ["a file is not readable", "the end is near", "it is over"].contains(name);
+        let found = reason_after(&mut world);
+        if exempt || ageless {
+            assert_eq!(found, Some(*expected), "{name}");
+            continue;
+        }
+        assert_eq!(found, None, "{name}");
+        world.settle();
+        let status = world.agent_status();
+        assert_eq!(status.state, IssuedCertificateState::Pending, "{name}");
+        assert_eq!(reason(&status, RECONCILING), Some(expected.as_str()), "{name}");
+        assert_eq!(world.delivered.len(), 1, "{name}");
+        world.run_for(11 * 60);
+        assert_eq!(world.delivered.len(), 2, "{name}: after ten minutes");
+    }
+}
+
+#[test]
+fn a_short_life_has_a_short_brake() {
+    let mut world = World::empty();
+    let mut intent = crate::world::intent();
+    intent.spec.cert_options.as_mut().unwrap().ttl_seconds = Some(300);
+    world.create_intent(&intent);
+    world.settle();
+    options(&mut world, |options| options.org_name = "Another".to_owned());
+    world.run_for(99);
+    assert_eq!(world.delivered.len(), 1);
+    world.run_for(2);
+    assert_eq!(world.delivered.len(), 2, "a third of five minutes is over");
+}
+
+#[test]
+fn a_short_lived_certificate_is_renewed_again_and_again() {
+    let mut world = World::empty();
+    let mut intent = crate::world::intent();
+    intent.spec.cert_options.as_mut().unwrap().ttl_seconds = Some(600);
+    world.create_intent(&intent);
+    for _ in 0..60 {
+        world.run_for(60);
+        let certificate = world.issued_certificate();
+        assert!(world.now <= certificate.not_after(), "it is never over");
+        assert_eq!(reason(&world.status(), READY), Some("Issued"));
+    }
+    assert!((6..=8).contains(&world.delivered.len()), "{} in an hour", world.delivered.len());
+}
+
+#[test]
+fn a_nonce_asks_once() {
+    let mut world = settled();
+    world.annotate_intent(annotations::RENEW, "first");
+    world.settle();
+    assert_eq!(world.delivered.len(), 2);
+    world.run_for(24 * 3600);
+    assert_eq!(world.delivered.len(), 2, "the same nonce again is no reason");
+    world
+        .edit_intent(|intent| drop(intent.metadata.annotations.as_mut().unwrap().remove(annotations::RENEW)));
+    world.settle();
+    assert_eq!(world.delivered.len(), 2, "a nonce taken back is no reason");
+    world.annotate_intent(annotations::RENEW, "second");
+    world.settle();
+    assert_eq!(world.delivered.len(), 3);
+    let notes = world.issued().unwrap().metadata.annotations.clone().unwrap();
+    assert_eq!(notes[annotations::RENEW], "second");
+}
+
+#[test]
+fn a_certificate_that_ends_with_its_ca_warns_instead_of_renewing() {
+    let mut world = World::empty();
+    let authority = pki::root("root-a", world.now, 30 * pki::DAY);
+    world.put_ca("ca-a", &authority);
+    world.authority = authority;
+    world.create_intent(&crate::world::intent());
+    world.settle();
+    let status = world.status();
+    assert_eq!(status.certificate.as_ref().unwrap().renew_at, None);
+    for (day, expected) in [(19, None), (21, Some("Warning")), (28, Some("Critical")), (31, Some("Expired"))]
+    {
+        world.run_until(crate::world::start() + seconds(day * 24 * 3600));
+        assert_eq!(reason(&world.status(), "CAExpiring"), expected, "day {day}");
+        assert_eq!(world.delivered.len(), 1, "day {day}");
+    }
+    let status = world.status();
+    assert_eq!(status.state, IssuedCertificateState::Failed);
+    assert_eq!(reason(&status, READY), None, "it is over");
+    assert!(status.error.contains("in a new Secret and rotate"), "{}", status.error);
+}
