@@ -153,9 +153,9 @@ pub enum SpecProblem {
     PreviousCaMissing,
     /// A state that only a VirtualMesh can be in.
     #[error(
-        "spec.rotationState {0:?} is no step of an IssuedCertificate: use NOT_ROTATING, ADDING_NEW_ROOT, PROPAGATING_NEW_INTERMEDIATE, DELETING_OLD_ROOT or PREVIOUS_CA"
+        "spec.rotationState {0} is no step of an IssuedCertificate: use NOT_ROTATING, ADDING_NEW_ROOT, PROPAGATING_NEW_INTERMEDIATE, DELETING_OLD_ROOT or PREVIOUS_CA"
     )]
-    NotAStep(CertificateRotationState),
+    NotAStep(String),
     /// The target is not named in full.
     #[error("spec.issuedCertificateSecret needs both name and namespace")]
     TargetIncomplete,
@@ -253,13 +253,18 @@ fn authorities(spec: &IssuedCertificateSpec) -> Result<Authorities, SpecProblem>
         CertificateRotationState::PropagatingNewIntermediate => RotationStep::PropagatingNewIntermediate,
         CertificateRotationState::DeletingOldRoot => RotationStep::DeletingOldRoot,
         CertificateRotationState::PreviousCa => RotationStep::PreviousCa,
-        other => return Err(SpecProblem::NotAStep(other)),
+        other => return Err(SpecProblem::NotAStep(wire_name(other))),
     };
     let old = spec.previous_gloo_mesh_ca.as_ref().and_then(|ca| ca.signing_certificate_secret.as_ref());
     match old.filter(|old| !is_incomplete(old)) {
         Some(old) => Ok(Authorities::Rotating { step, old: old.clone(), new }),
         None => Err(SpecProblem::PreviousCaMissing),
     }
+}
+
+/// The state as people write it.
+fn wire_name(state: CertificateRotationState) -> String {
+    serde_json::to_value(state).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn is_incomplete(reference: &ObjectRef) -> bool {

@@ -7,7 +7,10 @@
     reason = "tests make keys and serial numbers, and fail by panic"
 )]
 
+mod answers;
 mod crash;
+mod deletion;
+mod guards;
 mod journey;
 mod needs;
 mod rotation;

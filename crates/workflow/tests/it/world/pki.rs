@@ -6,8 +6,8 @@ use std::time::Duration;
 use certmesh_api::certificates::ObjectRef;
 use certmesh_api::names::annotations;
 use certmesh_x509::{
-    Certificate, CertificateAuthority, Hosts, IntermediateParameters, KeyAlgorithm, PrivateKey, SerialNumber,
-    SubjectName,
+    Certificate, CertificateAuthority, Hosts, IntermediateParameters, KeyAlgorithm, LeafParameters,
+    PrivateKey, PublicKey, SerialNumber, SubjectName,
 };
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -67,9 +67,9 @@ pub fn metadata(name: &ObjectRef) -> ObjectMeta {
 }
 
 /// An intermediate as an issuer signs it.
-pub fn intermediate(
+pub fn intermediate_for(
     authority: &CertificateAuthority,
-    key: &PrivateKey,
+    key: &PublicKey,
     hosts: &[&str],
     seconds: u64,
     now: Timestamp,
@@ -79,5 +79,11 @@ pub fn intermediate(
         hosts: Hosts::parse(hosts).unwrap(),
         lifetime: Duration::from_secs(seconds),
     };
-    authority.sign_intermediate(&parameters, key.public_key(), &serial(), now).unwrap()
+    authority.sign_intermediate(&parameters, key, &serial(), now).unwrap()
+}
+
+pub fn leaf(authority: &CertificateAuthority, key: &PublicKey, host: &str, now: Timestamp) -> Certificate {
+    let parameters =
+        LeafParameters { hosts: Hosts::parse(&[host]).unwrap(), lifetime: Duration::from_secs(DAY) };
+    authority.sign_leaf(&parameters, key, &serial(), now).unwrap()
 }
