@@ -467,10 +467,10 @@ impl World {
             self.crash = None;
             return Err(Crashed);
         }
-        let before = self.issued().map(ResourceExt::resource_version);
+        let before = self.issued().and_then(ResourceExt::resource_version);
         self.writes.push(what);
         let result = write(self);
-        self.check_secret(before);
+        self.check_secret(before.as_deref());
         if dies.is_some() {
             self.crash = None;
             return Err(Crashed);
@@ -479,13 +479,13 @@ impl World {
     }
 
     /// What must hold at every moment of every story: what we write is whole, and it is never gone before its time.
-    fn check_secret(&self, before: Option<Option<String>>) {
+    fn check_secret(&self, before: Option<&str>) {
         let Some(secret) = self.issued() else {
             let is_fine = before.is_none() || self.may_lose_secret;
             assert!(is_fine, "the issued Secret is gone after {:?}", self.writes.last());
             return;
         };
-        if before != Some(secret.resource_version()) {
+        if before != secret.metadata.resource_version.as_deref() {
             let facts =
                 self.memo.borrow_mut().issued.of(Some(secret), examine::issued).expect("there is one");
             let is_note = self.writes.last().is_some_and(|write| write.contains("Mark"));
@@ -544,11 +544,6 @@ impl World {
 
     pub fn status(&self) -> IssuedCertificateStatus {
         self.intent().status.clone().unwrap_or_default()
-    }
-
-    /// Writes of these kinds, by whoever.
-    pub fn count(&self, write: &str) -> usize {
-        self.writes.iter().filter(|done| done.ends_with(write)).count()
     }
 }
 
