@@ -14,9 +14,11 @@
 pub mod cluster;
 pub mod http;
 pub mod kubeconfig;
+pub mod meta;
 pub mod patch;
 pub mod rbac;
 pub mod resource;
+mod schema;
 pub mod selector;
 pub mod server;
 mod serving_tls;

@@ -25,6 +25,8 @@ pub enum FieldErrorType {
     TooLong,
     /// More items than allowed.
     TooMany,
+    /// Fewer items than allowed.
+    TooFew,
     /// The server failed while checking.
     Internal,
     /// Not of the type the schema asks for.
@@ -43,6 +45,7 @@ impl FieldErrorType {
             Self::Forbidden => "FieldValueForbidden",
             Self::TooLong => "FieldValueTooLong",
             Self::TooMany => "FieldValueTooMany",
+            Self::TooFew => "FieldValueTooFew",
             Self::Internal => "InternalError",
             Self::TypeInvalid => "FieldValueTypeInvalid",
         }
@@ -59,6 +62,7 @@ impl FieldErrorType {
             Self::Forbidden => "Forbidden",
             Self::TooLong => "Too long",
             Self::TooMany => "Too many",
+            Self::TooFew => "Too few",
             Self::Internal => "Internal error",
         }
     }
@@ -140,18 +144,14 @@ impl FieldError {
 
     /// `f: Too long: may not be more than <n> bytes`
     pub fn too_long(field: impl Into<String>, max_bytes: usize) -> Self {
-        let detail = format!("may not be more than {max_bytes} bytes");
-        Self::new(FieldErrorType::TooLong, field, None, detail)
-    }
-
-    /// `f: Too long: may not be longer than <n>`: characters, as the OpenAPI validator counts.
-    pub fn longer_than(field: impl Into<String>, max: impl fmt::Display) -> Self {
-        Self::new(FieldErrorType::TooLong, field, None, format!("may not be longer than {max}"))
+        let unit = if max_bytes == 1 { "byte" } else { "bytes" };
+        Self::new(FieldErrorType::TooLong, field, None, format!("may not be more than {max_bytes} {unit}"))
     }
 
     /// `f: Too many: <n>: must have at most <max> items`
-    pub fn too_many(field: impl Into<String>, actual: usize, max: impl fmt::Display) -> Self {
-        let detail = format!("must have at most {max} items");
+    pub fn too_many(field: impl Into<String>, actual: usize, max: usize) -> Self {
+        let unit = if max == 1 { "item" } else { "items" };
+        let detail = format!("must have at most {max} {unit}");
         Self::new(FieldErrorType::TooMany, field, Some(actual.to_string()), detail)
     }
 
@@ -289,6 +289,11 @@ impl<'a> FieldPath<'a> {
         FieldPath { parent: Some(self), step: Step::Key(key) }
     }
 
+    /// Whether this is the object itself.
+    pub fn is_root(&self) -> bool {
+        matches!(self.step, Step::Root)
+    }
+
     fn render(&self, into: &mut String) {
         if let Some(parent) = self.parent {
             parent.render(into);
@@ -311,8 +316,12 @@ impl<'a> FieldPath<'a> {
     }
 }
 
+/// The root prints as `<nil>`, which is what Go prints for a path that is nil.
 impl fmt::Display for FieldPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_root() {
+            return f.write_str("<nil>");
+        }
         let mut text = String::new();
         self.render(&mut text);
         f.write_str(&text)
@@ -360,7 +369,7 @@ mod tests {
         let item = items.index(2);
         let labels = item.field("labels");
         assert_eq!(labels.key("a/b").to_string(), "spec.items[2].labels[a/b]");
-        assert_eq!(FieldPath::ROOT.to_string(), "");
+        assert_eq!(FieldPath::ROOT.to_string(), "<nil>");
     }
 
     #[test]

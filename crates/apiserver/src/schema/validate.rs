@@ -1,0 +1,545 @@
+//! Validation of values (kube-openapi `pkg/validation/validate`), with its order of checks and its words.
+//!
+//! An update *ratchets*: what is wrong in a part that did not change is let pass, so that a stricter schema does not
+//! stop all writes to older objects.
+
+use serde_json::{Map, Value, json};
+
+use super::format::{self, IntegerFormat};
+use super::{Additional, Bound, ListType, MAX_DEPTH, Rules, Schema, SchemaType, json_type};
+use crate::status::{FieldError, FieldErrorType, go_quote};
+
+/// Checks an object, against its old self on update.
+pub(crate) fn validate(
+    object: &Value,
+    old: Option<&Value>,
+    schema: &Schema,
+    errors: &mut Vec<FieldError>,
+) {
+    let mut path = String::new();
+    let findings = Walk { path: &mut path, depth: 0 }.ratcheting(object, old, schema);
+    errors.extend(findings.errors);
+}
+
+/// What a schema had to say, and how many checks were made: of several alternatives that fail, the one that went
+/// farthest is reported.
+#[derive(Default)]
+struct Findings {
+    errors: Vec<FieldError>,
+    checks: usize,
+}
+
+impl Findings {
+    fn of(error: FieldError) -> Self {
+        Self { errors: vec![error], checks: 0 }
+    }
+
+    fn add(&mut self, error: FieldError) {
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.checks += other.checks;
+        for error in other.errors {
+            self.add(error);
+        }
+    }
+
+    /// One check done.
+    fn done(&mut self, check: Self) {
+        self.merge(check);
+        self.checks += 1;
+    }
+
+    fn is_fine(&self) -> bool {
+        self.errors.is_empty()
+    }
+}
+
+struct Walk<'p> {
+    /// `spec.items[0]`; empty at the root.
+    path: &'p mut String,
+    depth: usize,
+}
+
+/// The name of the root in a field error.
+fn field_name(path: &str) -> &str {
+    if path.is_empty() { "<nil>" } else { path }
+}
+
+/// A finding about logic rather than a field: the real server attaches those to the root.
+fn about_schema(text: String) -> FieldError {
+    FieldError::invalid("<nil>", &json!(""), text)
+}
+
+impl Walk<'_> {
+    fn at<R>(&mut self, step: &str, visit: impl FnOnce(&mut Walk<'_>) -> R) -> R {
+        let len = self.path.len();
+        if len > 0 && !step.starts_with('[') {
+            self.path.push('.');
+        }
+        self.path.push_str(step);
+        let result = visit(&mut Walk { path: self.path, depth: self.depth + 1 });
+        self.path.truncate(len);
+        result
+    }
+
+    fn invalid(&self, value: &Value, words: impl std::fmt::Display) -> FieldError {
+        FieldError::invalid(field_name(self.path), value, format!("{} in body {words}", self.path))
+    }
+
+    fn ratcheting(&mut self, value: &Value, old: Option<&Value>, schema: &Schema) -> Findings {
+        let mut findings = self.value(value, old, schema);
+        if !findings.is_fine() && old == Some(value) {
+            findings.errors.clear();
+        }
+        findings
+    }
+
+    fn value(&mut self, value: &Value, old: Option<&Value>, schema: &Schema) -> Findings {
+        let mut findings = Findings::default();
+        if self.depth > MAX_DEPTH {
+            findings.add(about_schema(format!("{} nests deeper than {MAX_DEPTH} levels", self.path)));
+            return findings;
+        }
+        let rules = &schema.rules;
+        if value.is_null() {
+            findings.merge(self.of_type(value, schema));
+            findings.merge(self.enumerated(value, rules));
+            return findings;
+        }
+        if schema.schema_type != SchemaType::Any || rules.format.is_some() {
+            findings.done(self.of_type(value, schema));
+        }
+        findings.done(self.junctors(value, rules));
+        match value {
+            Value::String(text) => {
+                findings.done(self.string(text, value, rules));
+                if let Some(format) = rules.format.as_deref().filter(|f| IntegerFormat::parse(f).is_none()) {
+                    findings.done(self.formatted(text, value, format));
+                }
+            }
+            Value::Number(_) => findings.done(self.number(value, schema)),
+            Value::Array(items) => findings.done(self.array(items, old, schema)),
+            _ => {}
+        }
+        findings.done(self.enumerated(value, rules));
+        if let Value::Object(object) = value {
+            findings.done(self.object(object, old, schema));
+        }
+        findings.checks += 1;
+        findings
+    }
+
+    fn of_type(&self, value: &Value, schema: &Schema) -> Findings {
+        let fine = match value {
+            Value::Null => schema.nullable || schema.schema_type == SchemaType::Any,
+            value => schema.schema_type.admits(value),
+        };
+        if fine {
+            return Findings { errors: Vec::new(), checks: 1 };
+        }
+        let (wanted, found) = (schema.schema_type.as_str(), json_type(value));
+        Findings::of(FieldError::type_invalid(
+            field_name(self.path),
+            found,
+            format!("{} in body must be of type {wanted}: {}", self.path, go_quote(found)),
+        ))
+    }
+
+    fn enumerated(&self, value: &Value, rules: &Rules) -> Findings {
+        let listed = |allowed: &Value| allowed == value || equal_numbers(allowed, value);
+        if rules.enumeration.is_empty() || rules.enumeration.iter().any(listed) {
+            return Findings::default();
+        }
+        let words = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+        let allowed: Vec<String> = rules.enumeration.iter().map(words).collect();
+        Findings::of(FieldError::not_supported(field_name(self.path), value, &allowed))
+    }
+
+    fn string(&self, text: &str, value: &Value, rules: &Rules) -> Findings {
+        let length = || text.chars().count() as u64;
+        if let Some(max) = rules.max_length.filter(|max| length() > *max) {
+            return Findings::of(FieldError::too_long(
+                field_name(self.path),
+                usize::try_from(max).unwrap_or(usize::MAX),
+            ));
+        }
+        if let Some(min) = rules.min_length.filter(|min| length() < *min) {
+            return Findings::of(self.invalid(value, format!("should be at least {min} chars long")));
+        }
+        if let Some(pattern) = rules.pattern.as_ref().filter(|p| !p.regex.is_match(text)) {
+            return Findings::of(self.invalid(value, format!("should match '{}'", pattern.source)));
+        }
+        Findings::default()
+    }
+
+    fn formatted(&self, text: &str, value: &Value, format: &str) -> Findings {
+        if format::admits(format, text) {
+            return Findings::default();
+        }
+        Findings::of(FieldError::of_type(
+            FieldErrorType::TypeInvalid,
+            field_name(self.path),
+            Some(go_quote(text)),
+            format!("{} in body must be of type {format}: {value}", self.path),
+        ))
+    }
+
+    fn number(&self, value: &Value, schema: &Schema) -> Findings {
+        let rules = &schema.rules;
+        let mut findings = Findings::default();
+        let range = rules.format.as_deref().and_then(|f| IntegerFormat::parse(f).map(|range| (f, range)));
+        let mut check_range = |what: &str, number: &Value| {
+            if let Some((name, range)) = range.filter(|_| schema.schema_type == SchemaType::Integer)
+                && !range.admits(number)
+            {
+                let words = format!("{what} value must be of type integer with format {name} in {}", self.path);
+                findings.add(about_schema(words));
+            }
+        };
+        check_range("Checked", value);
+        if let Some(factor) = rules.multiple_of {
+            check_range("MultipleOf", &json!(factor));
+        }
+        if let Some(bound) = rules.maximum {
+            check_range("Maximum boundary", &json!(bound.limit));
+        }
+        if let Some(bound) = rules.minimum {
+            check_range("Minimum boundary", &json!(bound.limit));
+        }
+        let Some(number) = value.as_f64() else { return findings };
+        if let Some(factor) = rules.multiple_of.filter(|f| !is_multiple(number, *f)) {
+            findings.add(self.invalid(value, format!("should be a multiple of {}", go_float(factor))));
+        }
+        if let Some(bound) = rules.maximum.filter(|b| above(number, *b)) {
+            let words = if bound.exclusive { "less than" } else { "less than or equal to" };
+            findings.add(self.invalid(value, format!("should be {words} {}", go_float(bound.limit))));
+        }
+        if let Some(bound) = rules.minimum.filter(|b| below(number, *b)) {
+            let words = if bound.exclusive { "greater than" } else { "greater than or equal to" };
+            findings.add(self.invalid(value, format!("should be {words} {}", go_float(bound.limit))));
+        }
+        findings
+    }
+
+    fn array(&mut self, items: &[Value], old: Option<&Value>, schema: &Schema) -> Findings {
+        let mut findings = Findings::default();
+        let old_items = old.and_then(Value::as_array);
+        if let Some(of) = &schema.items {
+            for (i, item) in items.iter().enumerate() {
+                let old_item = old_items.and_then(|old| correlated(old, i, item, &schema.list_type));
+                findings.merge(self.at(&format!("[{i}]"), |w| w.ratcheting(item, old_item, of)));
+            }
+        }
+        let rules = &schema.rules;
+        let length = items.len() as u64;
+        if let Some(min) = rules.min_items.filter(|min| length < *min) {
+            findings.add(self.invalid(&json!(length), format!("should have at least {min} items")));
+        }
+        if let Some(max) = rules.max_items.filter(|max| length > *max) {
+            let max = usize::try_from(max).unwrap_or(usize::MAX);
+            findings.add(FieldError::too_many(field_name(self.path), items.len(), max));
+        }
+        if rules.unique_items && items.iter().enumerate().any(|(i, item)| items[..i].contains(item)) {
+            findings.add(self.invalid(&json!(""), "shouldn't contain duplicates"));
+        }
+        findings.checks += 1;
+        findings
+    }
+
+    fn object(&mut self, object: &Map<String, Value>, old: Option<&Value>, schema: &Schema) -> Findings {
+        let rules = &schema.rules;
+        let length = object.len() as u64;
+        if let Some(min) = rules.min_properties.filter(|min| length < *min) {
+            let words = format!("should have at least {min} properties");
+            return Findings::of(self.invalid(&json!(length), words));
+        }
+        if let Some(max) = rules.max_properties.filter(|max| length > *max) {
+            let max = usize::try_from(max).unwrap_or(usize::MAX);
+            return Findings::of(FieldError::too_many(field_name(self.path), object.len(), max));
+        }
+        let mut findings = Findings::default();
+        let old = old.and_then(Value::as_object);
+        if let Additional::Of(of) = &schema.additional {
+            for (name, value) in object {
+                if !schema.properties.contains_key(name.as_str()) {
+                    let old = old.and_then(|o| o.get(name));
+                    findings.merge(self.at(name, |w| w.ratcheting(value, old, of)));
+                }
+            }
+        }
+        for (name, property) in &schema.properties {
+            if let Some(value) = object.get(&**name) {
+                let old = old.and_then(|o| o.get(&**name));
+                findings.merge(self.at(name, |w| w.ratcheting(value, old, property)));
+            }
+        }
+        for name in &rules.required {
+            if !object.contains_key(&**name) {
+                findings.add(self.at(name, |w| FieldError::required(w.path.as_str(), "")));
+            }
+        }
+        findings
+    }
+
+    /// `anyOf`, `oneOf`, `allOf`, `not`
+    fn junctors(&mut self, value: &Value, rules: &Rules) -> Findings {
+        let mut findings = Findings::default();
+        let quoted = go_quote(self.path);
+        if !rules.any_of.is_empty() {
+            let (branches, valid) = self.branches(value, &rules.any_of);
+            if valid == 0 {
+                findings.add(about_schema(format!("{quoted} must validate at least one schema (anyOf)")));
+                findings.merge(farthest(branches));
+            }
+        }
+        if !rules.one_of.is_empty() {
+            let (branches, valid) = self.branches(value, &rules.one_of);
+            let words = match valid {
+                1 => None,
+                0 => Some("Found none valid".to_owned()),
+                n => Some(format!("Found {n} valid alternatives")),
+            };
+            if let Some(words) = words {
+                findings.add(about_schema(format!(
+                    "{quoted} must validate one and only one schema (oneOf). {words}"
+                )));
+                if valid == 0 {
+                    findings.merge(farthest(branches));
+                }
+            }
+        }
+        if !rules.all_of.is_empty() {
+            let (branches, valid) = self.branches(value, &rules.all_of);
+            branches.into_iter().for_each(|branch| findings.merge(branch));
+            if valid != rules.all_of.len() {
+                let words = if valid == 0 { ". None validated" } else { "" };
+                findings
+                    .add(about_schema(format!("{quoted} must validate all the schemas (allOf){words}")));
+            }
+        }
+        if let Some(not) = &rules.not
+            && self.branch(value, not).is_fine()
+        {
+            findings.add(about_schema(format!("{quoted} must not validate the schema (not)")));
+        }
+        findings.checks += 1;
+        findings
+    }
+
+    fn branch(&mut self, value: &Value, schema: &Schema) -> Findings {
+        Walk { path: self.path, depth: self.depth + 1 }.value(value, None, schema)
+    }
+
+    /// What each alternative says, and how many are satisfied.
+    fn branches(&mut self, value: &Value, schemas: &[Schema]) -> (Vec<Findings>, usize) {
+        let branches: Vec<Findings> = schemas.iter().map(|s| self.branch(value, s)).collect();
+        let valid = branches.iter().filter(|b| b.is_fine()).count();
+        (branches, valid)
+    }
+}
+
+/// The alternative that failed after the most checks; the first of equals.
+fn farthest(branches: Vec<Findings>) -> Findings {
+    let mut best: Option<Findings> = None;
+    for branch in branches {
+        if best.as_ref().is_none_or(|b| branch.checks > b.checks) {
+            best = Some(branch);
+        }
+    }
+    best.unwrap_or_default()
+}
+
+/// The old item that a new one succeeds, for ratcheting.
+fn correlated<'o>(old: &'o [Value], index: usize, item: &Value, list_type: &ListType) -> Option<&'o Value> {
+    match list_type {
+        ListType::Map(keys) => {
+            old.iter().find(|candidate| keys.iter().all(|key| candidate.get(key) == item.get(key)))
+        }
+        ListType::Default => old.get(index),
+        ListType::Set | ListType::Atomic => None,
+    }
+}
+
+fn equal_numbers(a: &Value, b: &Value) -> bool {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => (a - b).abs() == 0.0,
+        _ => false,
+    }
+}
+
+fn above(number: f64, bound: Bound) -> bool {
+    number > bound.limit || (bound.exclusive && number >= bound.limit)
+}
+
+fn below(number: f64, bound: Bound) -> bool {
+    number < bound.limit || (bound.exclusive && number <= bound.limit)
+}
+
+fn is_multiple(number: f64, factor: f64) -> bool {
+    let quotient = if factor < 1.0 { 1.0 / factor * number } else { number / factor };
+    (quotient - quotient.round()).abs() < 1e-9
+}
+
+/// A float as Go's `%v` prints it.
+fn go_float(number: f64) -> String {
+    let exponent = if number == 0.0 { 0.0 } else { number.abs().log10().floor() };
+    if (-4.0..21.0).contains(&exponent) { format!("{number}") } else { format!("{number:e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    fn findings(spec: &Value, value: &Value, old: Option<&Value>) -> Vec<String> {
+        let schema = json!({"type": "object", "properties": {"spec": spec}});
+        let schema = parse(&schema).unwrap_or_else(|e| panic!("{e:?}"));
+        let mut errors = Vec::new();
+        let wrap = |v: &Value| json!({"spec": v});
+        validate(&wrap(value), old.map(wrap).as_ref(), &schema, &mut errors);
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_rule_has_the_words_of_the_real_server() {
+        let none: [&str; 0] = [];
+        let rows: Vec<(Value, Value, Vec<&str>)> = vec![
+            (json!({"type": "string"}), json!("x"), none.to_vec()),
+            (json!({"type": "string"}), json!(1), vec![
+                "spec: Invalid value: \"integer\": spec in body must be of type string: \"integer\"",
+            ]),
+            (json!({"type": "integer"}), json!("x"), vec![
+                "spec: Invalid value: \"string\": spec in body must be of type integer: \"string\"",
+            ]),
+            (json!({"type": "integer"}), json!(1.0), none.to_vec()),
+            (json!({"type": "integer"}), json!(1.5), vec![
+                "spec: Invalid value: \"number\": spec in body must be of type integer: \"number\"",
+            ]),
+            (json!({"type": "number"}), json!(1), none.to_vec()),
+            (json!({"type": "string"}), Value::Null, vec![
+                "spec: Invalid value: \"null\": spec in body must be of type string: \"null\"",
+            ]),
+            (json!({"type": "string", "nullable": true}), Value::Null, none.to_vec()),
+            (json!({"x-kubernetes-int-or-string": true}), json!(true), vec![
+                "spec: Invalid value: \"boolean\": spec in body must be of type integer,string: \"boolean\"",
+            ]),
+            (json!({"type": "string", "enum": ["a", "b"]}), json!("c"), vec![
+                "spec: Unsupported value: \"c\": supported values: \"a\", \"b\"",
+            ]),
+            (json!({"type": "integer", "enum": [1, 2]}), json!(3), vec![
+                "spec: Unsupported value: 3: supported values: \"1\", \"2\"",
+            ]),
+            (json!({"type": "integer", "minimum": 1, "maximum": 3}), json!(0), vec![
+                "spec: Invalid value: 0: spec in body should be greater than or equal to 1",
+            ]),
+            (json!({"type": "integer", "maximum": 3, "exclusiveMaximum": true}), json!(3), vec![
+                "spec: Invalid value: 3: spec in body should be less than 3",
+            ]),
+            (json!({"type": "integer", "multipleOf": 2}), json!(3), vec![
+                "spec: Invalid value: 3: spec in body should be a multiple of 2",
+            ]),
+            (json!({"type": "integer", "format": "int32"}), json!(3_000_000_000_u64), vec![
+                "<nil>: Invalid value: \"\": Checked value must be of type integer with format int32 in spec",
+            ]),
+            (json!({"type": "string", "minLength": 2}), json!("\u{e9}"), vec![
+                "spec: Invalid value: \"\u{e9}\": spec in body should be at least 2 chars long",
+            ]),
+            (json!({"type": "string", "maxLength": 1}), json!("ab"), vec![
+                "spec: Too long: may not be more than 1 byte",
+            ]),
+            (json!({"type": "string", "pattern": "^a+$"}), json!("b"), vec![
+                "spec: Invalid value: \"b\": spec in body should match '^a+$'",
+            ]),
+            (json!({"type": "string", "format": "byte"}), json!("*"), vec![
+                "spec: Invalid value: \"*\": spec in body must be of type byte: \"*\"",
+            ]),
+            (json!({"type": "array", "items": {"type": "string"}, "maxItems": 1}), json!(["a", 1]), vec![
+                "spec[1]: Invalid value: \"integer\": spec[1] in body must be of type string: \"integer\"",
+                "spec: Too many: 2: must have at most 1 item",
+            ]),
+            (json!({"type": "array", "items": {"type": "string"}, "minItems": 1}), json!([]), vec![
+                "spec: Invalid value: 0: spec in body should have at least 1 items",
+            ]),
+            (json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}}), json!({}), vec![
+                "spec.a: Required value",
+            ]),
+            (json!({"type": "object", "additionalProperties": {"type": "string"}, "maxProperties": 1}), json!({"a": "1", "b": "2"}), vec![
+                "spec: Too many: 2: must have at most 1 item",
+            ]),
+            (json!({"type": "object", "additionalProperties": {"type": "string"}}), json!({"k": 1}), vec![
+                "spec.k: Invalid value: \"integer\": spec.k in body must be of type string: \"integer\"",
+            ]),
+        ];
+        for (schema, value, expected) in rows {
+            assert_eq!(findings(&schema, &value, None), expected, "{schema} {value}");
+        }
+    }
+
+    #[test]
+    fn one_of_reports_none_and_several() {
+        let schema = json!({
+            "type": "object",
+            "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+            "oneOf": [{"required": ["a"]}, {"required": ["b"]}]
+        });
+        assert_eq!(findings(&schema, &json!({"a": "1"}), None), Vec::<String>::new());
+        assert_eq!(
+            findings(&schema, &json!({}), None),
+            [
+                "<nil>: Invalid value: \"\": \"spec\" must validate one and only one schema (oneOf). Found none valid",
+                "spec.a: Required value"
+            ]
+        );
+        assert_eq!(
+            findings(&schema, &json!({"a": "1", "b": "2"}), None),
+            [
+                "<nil>: Invalid value: \"\": \"spec\" must validate one and only one schema (oneOf). Found 2 valid \
+                 alternatives"
+            ]
+        );
+    }
+
+    #[test]
+    fn any_of_all_of_and_not() {
+        let schema = json!({
+            "type": "object",
+            "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+            "anyOf": [{"required": ["a"]}, {"required": ["b"]}],
+            "allOf": [{"properties": {"a": {"maxLength": 1}}}],
+            "not": {"required": ["a", "b"]}
+        });
+        assert_eq!(
+            findings(&schema, &json!({}), None),
+            [
+                "<nil>: Invalid value: \"\": \"spec\" must validate at least one schema (anyOf)",
+                "spec.a: Required value"
+            ]
+        );
+        assert_eq!(
+            findings(&schema, &json!({"a": "22", "b": ""}), None),
+            [
+                "spec.a: Too long: may not be more than 1 byte",
+                "<nil>: Invalid value: \"\": \"spec\" must validate all the schemas (allOf). None validated",
+                "<nil>: Invalid value: \"\": \"spec\" must not validate the schema (not)"
+            ]
+        );
+    }
+
+    #[test]
+    fn unchanged_parts_are_let_pass() {
+        let schema = json!({"type": "object", "properties": {
+            "a": {"type": "string", "maxLength": 1},
+            "list": {"type": "array", "items": {"type": "string", "maxLength": 1}}
+        }});
+        let old = json!({"a": "long", "list": ["long"]});
+        assert_eq!(findings(&schema, &json!({"a": "long", "list": ["long", "x"]}), Some(&old)), Vec::<String>::new());
+        assert_eq!(
+            findings(&schema, &json!({"a": "other", "list": ["x"]}), Some(&old)),
+            ["spec.a: Too long: may not be more than 1 byte"]
+        );
+    }
+}
