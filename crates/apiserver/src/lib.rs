@@ -24,6 +24,7 @@ pub mod server;
 mod serving_tls;
 pub mod status;
 pub mod store;
+mod strategy;
 pub mod table;
 
 pub use cluster::{Cluster, ClusterError};

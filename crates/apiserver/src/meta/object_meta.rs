@@ -174,10 +174,7 @@ pub(crate) fn order_fields(object: &mut Object) {
 }
 
 /// The namespace of the object is the request's, or absent (`EnsureObjectNamespaceMatchesRequestNamespace`).
-pub(crate) fn match_request_namespace(
-    object: &mut Object,
-    requested: Option<&str>,
-) -> Result<(), ApiStatus> {
+pub(crate) fn match_request_namespace(object: &mut Object, requested: Option<&str>) -> Result<(), ApiStatus> {
     match (namespace(object), requested) {
         (given, Some(requested)) if given == requested => Ok(()),
         ("", Some(requested)) => {
@@ -290,8 +287,10 @@ mod tests {
 
     #[test]
     fn order_is_the_printed_one() {
-        let mut object =
-            json!({"metadata": {"zz": 1, "uid": "u", "name": "n", "labels": {}}}).as_object().cloned().unwrap();
+        let mut object = json!({"metadata": {"zz": 1, "uid": "u", "name": "n", "labels": {}}})
+            .as_object()
+            .cloned()
+            .unwrap();
         order_fields(&mut object);
         let keys: Vec<&String> = object["metadata"].as_object().unwrap().keys().collect();
         assert_eq!(keys, ["name", "uid", "labels", "zz"]);

@@ -220,15 +220,28 @@ mod tests {
 
     #[test]
     fn new_metadata() {
-        let fine = json!({"name": "x", "namespace": "n", "labels": {"a": "b"}, "annotations": {"A/b": "any thing"}});
+        let fine =
+            json!({"name": "x", "namespace": "n", "labels": {"a": "b"}, "annotations": {"A/b": "any thing"}});
         assert_eq!(created(&fine, Scope::Namespaced), Vec::<String>::new());
         let rows = [
             (json!({"namespace": "n"}), "metadata.name: Required value: name or generateName is required"),
-            (json!({"name": "X", "namespace": "n"}), "metadata.name: Invalid value: \"X\": a lowercase RFC 1123"),
+            (
+                json!({"name": "X", "namespace": "n"}),
+                "metadata.name: Invalid value: \"X\": a lowercase RFC 1123",
+            ),
             (json!({"name": "x"}), "metadata.namespace: Required value"),
-            (json!({"name": "x", "namespace": "n", "labels": {"a b": ""}}), "metadata.labels: Invalid value: \"a b\""),
-            (json!({"name": "x", "namespace": "n", "labels": {"a": "-"}}), "metadata.labels: Invalid value: \"-\""),
-            (json!({"name": "x", "namespace": "n", "finalizers": ["a b"]}), "metadata.finalizers: Invalid value"),
+            (
+                json!({"name": "x", "namespace": "n", "labels": {"a b": ""}}),
+                "metadata.labels: Invalid value: \"a b\"",
+            ),
+            (
+                json!({"name": "x", "namespace": "n", "labels": {"a": "-"}}),
+                "metadata.labels: Invalid value: \"-\"",
+            ),
+            (
+                json!({"name": "x", "namespace": "n", "finalizers": ["a b"]}),
+                "metadata.finalizers: Invalid value",
+            ),
             (
                 json!({"name": "x", "namespace": "n", "annotations": {"a": "x".repeat(ANNOTATIONS_MAX)}}),
                 "metadata.annotations: Too long: may not be more than 262144 bytes",

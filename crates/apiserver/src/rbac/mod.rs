@@ -1,4 +1,13 @@
-//! Role-based access control, evaluated over the stored roles and bindings.
+//! Role-based access control, evaluated over the stored roles and bindings (`plugin/pkg/auth/authorizer/rbac`).
+//!
+//! ```text
+//!   request ─▶ system:masters? ─▶ each ClusterRoleBinding ─▶ each RoleBinding of the namespace ─▶ denied
+//!                                    subject is the user?  role's rules allow it?
+//! ```
+
+mod policy;
+
+pub use policy::{Policy, Rule};
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]

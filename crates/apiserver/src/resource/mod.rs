@@ -8,11 +8,21 @@
 //!      └── CustomResourceDefinition objects   (registered on create/update, removed on delete)
 //! ```
 
+mod built_in;
+mod custom;
 mod names;
+mod registry;
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use serde_json::Value;
+
+use crate::schema::{self, Schema};
+use crate::strategy::Strategy;
+
+pub(crate) use custom::{Crd, definitions as custom_definitions};
+pub(crate) use registry::Registry;
 
 pub use names::{GroupKind, GroupResource, GroupVersionKind, GroupVersionResource};
 
@@ -91,7 +101,6 @@ pub struct PrinterColumn {
 }
 
 /// Everything the server knows of one resource in one version.
-#[derive(Debug)]
 pub struct ResourceDefinition {
     /// Group, version and plural name: the identity.
     pub id: GroupVersionResource,
@@ -113,8 +122,46 @@ pub struct ResourceDefinition {
     pub subresources: Vec<SubresourceDefinition>,
     /// Extra columns of the Table (the name column is implied).
     pub printer_columns: Vec<PrinterColumn>,
-    /// The OpenAPI v3 schema as JSON, for publishing.
+    /// The OpenAPI v3 schema of a custom resource as JSON, for publishing; `null` for built-ins, whose schemas are those
+    /// of k8s-openapi.
     pub openapi_schema: Arc<Value>,
+    pub(crate) internals: Internals,
+}
+
+/// What only the store needs to know of a resource.
+pub(crate) struct Internals {
+    pub(crate) strategy: Arc<dyn Strategy>,
+    /// Where the objects lie: resources of two groups may show the same ones.
+    pub(crate) storage: GroupResource,
+    pub(crate) origin: Origin,
+    /// Fields that field selectors may name, besides name and namespace.
+    pub(crate) selectable: Vec<Arc<str>>,
+    /// `{"kind":"…","apiVersion":"…",`: how every object in this version begins.
+    pub(crate) type_meta: Box<[u8]>,
+    /// Distinguishes the schemas that a resource had over time: objects written under another one are read anew.
+    pub(crate) epoch: u64,
+}
+
+/// Where a resource comes from.
+pub(crate) enum Origin {
+    /// Compiled in; its schema is made from k8s-openapi's when first needed.
+    BuiltIn { openapi: fn() -> Value, schema: Box<OnceLock<Schema>> },
+    /// A CustomResourceDefinition of this name.
+    Custom {
+        /// `plural.group`
+        crd: Arc<str>,
+        /// Whether the CRD is being deleted: nothing new may be created.
+        terminating: bool,
+    },
+}
+
+impl fmt::Debug for ResourceDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceDefinition")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ResourceDefinition {
@@ -133,8 +180,47 @@ impl ResourceDefinition {
         self.id.api_version()
     }
 
-    /// Whether there is a subresource of this name.
+    /// Whether it comes from a CustomResourceDefinition.
+    pub fn is_custom(&self) -> bool {
+        matches!(self.internals.origin, Origin::Custom { .. })
+    }
+
+    /// Whether it comes from a CRD that is being deleted.
+    pub(crate) fn is_terminating_custom(&self) -> bool {
+        matches!(self.internals.origin, Origin::Custom { terminating: true, .. })
+    }
+
+    pub(crate) fn strategy(&self) -> &dyn Strategy {
+        &*self.internals.strategy
+    }
+
+    /// The schema that bodies of a built-in resource are decoded by.
+    pub(crate) fn schema(&self) -> Option<&Schema> {
+        match &self.internals.origin {
+            Origin::BuiltIn { openapi, schema } => {
+                Some(schema.get_or_init(|| schema::from_openapi(&openapi())))
+            }
+            Origin::Custom { .. } => None,
+        }
+    }
+
+    /// The subresource of this name.
     pub fn subresource(&self, name: &str) -> Option<&SubresourceDefinition> {
         self.subresources.iter().find(|s| s.name == name)
     }
+}
+
+/// The opening of every object's JSON.
+pub(crate) fn type_meta(kind: &str, api_version: &str) -> Box<[u8]> {
+    let quoted = |text: &str| Value::from(text).to_string();
+    format!("{{\"kind\":{},\"apiVersion\":{},", quoted(kind), quoted(api_version)).into_bytes().into()
+}
+
+/// The schema of `metadata`, the same for all resources.
+pub(crate) fn object_meta_schema() -> &'static Schema {
+    static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+        let schema = schemars::schema_for!(k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta);
+        schema::from_openapi(schema.as_value())
+    });
+    &SCHEMA
 }

@@ -36,7 +36,12 @@ impl Decoder<'_> {
         result
     }
 
-    fn object(&mut self, object: &mut Map<String, Value>, schema: &Schema, depth: usize) -> Result<(), String> {
+    fn object(
+        &mut self,
+        object: &mut Map<String, Value>,
+        schema: &Schema,
+        depth: usize,
+    ) -> Result<(), String> {
         if depth > MAX_DEPTH {
             return Err(format!("{} nests too deeply", self.path));
         }
@@ -94,26 +99,10 @@ impl Decoder<'_> {
                     self.at(&format!("[{i}]"), |d| d.value(item, of, depth + 1))?;
                 }
             }
-            Value::String(text) => self.text(text, schema)?,
+            Value::String(text) => check_text(text, schema)?,
             _ => {}
         }
         Ok(())
-    }
-
-    fn text(&self, text: &str, schema: &Schema) -> Result<(), String> {
-        match schema.rules.format.as_deref() {
-            Some("byte") => match STANDARD.decode(text) {
-                Ok(_) => Ok(()),
-                Err(error) => Err(illegal_base64(text, error)),
-            },
-            Some("date-time") if !text.is_empty() => match chrono::DateTime::parse_from_rfc3339(text) {
-                Ok(_) => Ok(()),
-                Err(_) => Err(format!(
-                    "parsing time \"{text}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"{text}\""
-                )),
-            },
-            _ => Ok(()),
-        }
     }
 
     fn mismatch(&self, value: &Value, schema: &Schema) -> String {
@@ -137,6 +126,23 @@ impl Decoder<'_> {
     }
 }
 
+/// Text that stands for bytes or a time must be readable as such.
+fn check_text(text: &str, schema: &Schema) -> Result<(), String> {
+    match schema.rules.format.as_deref() {
+        Some("byte") => match STANDARD.decode(text) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(illegal_base64(text, &error)),
+        },
+        Some("date-time") if !text.is_empty() => match chrono::DateTime::parse_from_rfc3339(text) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(format!(
+                "parsing time \"{text}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"{text}\""
+            )),
+        },
+        _ => Ok(()),
+    }
+}
+
 fn go_type(schema: &Schema) -> &'static str {
     match (schema.schema_type, schema.rules.format.as_deref()) {
         (SchemaType::Integer, Some("int32")) => "int32",
@@ -152,9 +158,9 @@ fn go_type(schema: &Schema) -> &'static str {
     }
 }
 
-fn illegal_base64(text: &str, error: base64::DecodeError) -> String {
+fn illegal_base64(text: &str, error: &base64::DecodeError) -> String {
     let at = match error {
-        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => *at,
         base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => text.len() / 4 * 4,
     };
     format!("illegal base64 data at input byte {at}")
@@ -205,7 +211,10 @@ mod tests {
                 &json!({"metadata": {"labels": {}, "x": 1}, "data": {"a": "aGk="}, "stringData": null, "foo": 1}),
                 "Secret"
             ),
-            Ok((json!({"metadata": {}, "data": {"a": "aGk="}}), vec!["metadata.x".to_owned(), "foo".to_owned()]))
+            Ok((
+                json!({"metadata": {}, "data": {"a": "aGk="}}),
+                vec!["metadata.x".to_owned(), "foo".to_owned()]
+            ))
         );
         assert_eq!(
             decoded::<Secret>(&json!({"data": {"a": "a b"}}), "Secret"),

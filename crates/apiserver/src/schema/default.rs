@@ -44,7 +44,9 @@ fn default_value(value: &mut Value, schema: &Schema) {
         Value::Object(object) => default_fields(object, schema),
         Value::Array(items) => {
             if let Some(of) = &schema.items {
-                items.iter_mut().for_each(|item| default_value(item, of));
+                for item in items {
+                    default_value(item, of);
+                }
             }
         }
         _ => {}
@@ -65,7 +67,9 @@ fn drop_nulls_in(value: &mut Value, schema: &Schema) {
         Value::Object(object) => drop_nulls(object, schema),
         Value::Array(items) => {
             if let Some(of) = &schema.items {
-                items.iter_mut().for_each(|item| drop_nulls_in(item, of));
+                for item in items {
+                    drop_nulls_in(item, of);
+                }
             }
         }
         _ => {}

@@ -126,7 +126,9 @@ fn regex(pattern: &str) -> Regex {
 static URI: LazyLock<Regex> = LazyLock::new(|| regex(r"^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s]+$"));
 static EMAIL: LazyLock<Regex> = LazyLock::new(|| regex(r"^(?:[^<>]*<)?[^\s@<>]+@[^\s@<>]+>?$"));
 static MAC: LazyLock<Regex> = LazyLock::new(|| {
-    regex(r"^(?i)(?:[0-9a-f]{2}([:-]))(?:[0-9a-f]{2}[:-]){4,18}[0-9a-f]{2}$|^(?i)(?:[0-9a-f]{4}\.){2,9}[0-9a-f]{4}$")
+    regex(
+        r"^(?i)(?:[0-9a-f]{2}([:-]))(?:[0-9a-f]{2}[:-]){4,18}[0-9a-f]{2}$|^(?i)(?:[0-9a-f]{4}\.){2,9}[0-9a-f]{4}$",
+    )
 });
 static UUID: LazyLock<Regex> =
     LazyLock::new(|| regex(r"^(?i)[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$"));

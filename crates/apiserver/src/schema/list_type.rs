@@ -18,7 +18,8 @@ pub(crate) fn check_list_types(object: &Map<String, Value>, schema: &Schema, err
 fn fields(object: &Map<String, Value>, schema: &Schema, path: &FieldPath<'_>, errors: &mut Vec<FieldError>) {
     for (name, value) in object {
         let Some(of) = schema.property(name) else { continue };
-        let path = if schema.properties.contains_key(name.as_str()) { path.field(name) } else { path.key(name) };
+        let path =
+            if schema.properties.contains_key(name.as_str()) { path.field(name) } else { path.key(name) };
         check(value, of, &path, errors);
     }
 }

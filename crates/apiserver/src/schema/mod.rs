@@ -16,6 +16,7 @@ mod list_type;
 mod openapi;
 mod parse;
 mod prune;
+mod shared;
 mod validate;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ pub(crate) use openapi::from_openapi;
 pub(crate) use parse::parse;
 pub(crate) use parse::parse_at;
 pub(crate) use prune::prune;
+pub(crate) use shared::compile;
 pub(crate) use validate::validate;
 
 /// Nesting beyond which a schema is refused and a value is not looked into: deeper than any real schema.
@@ -125,6 +127,11 @@ pub(crate) enum ListType {
 
 /// One node of a schema.
 #[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    clippy::struct_field_names,
+    reason = "the keywords of the schema language"
+)]
 pub(crate) struct Schema {
     pub(crate) schema_type: SchemaType,
     pub(crate) nullable: bool,

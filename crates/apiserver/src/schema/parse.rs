@@ -219,12 +219,7 @@ impl Parser {
         }
     }
 
-    fn list_type(
-        &mut self,
-        object: &Map<String, Value>,
-        path: &FieldPath<'_>,
-        schema: &Schema,
-    ) -> ListType {
+    fn list_type(&mut self, object: &Map<String, Value>, path: &FieldPath<'_>, schema: &Schema) -> ListType {
         let Some(given) = object.get("x-kubernetes-list-type").and_then(Value::as_str) else {
             return ListType::Default;
         };
@@ -267,8 +262,7 @@ impl Parser {
                     self.errors.push(FieldError::invalid(&field.index(i), &json!(key), why));
                 }
                 Some(property)
-                    if property.default.is_none()
-                        && !of.rules.required.iter().any(|r| **r == **key) =>
+                    if property.default.is_none() && !of.rules.required.iter().any(|r| **r == **key) =>
                 {
                     let properties = items.field("properties");
                     let place = properties.key(key);
@@ -302,10 +296,8 @@ impl Parser {
             format: text("format").map(Into::into),
             required: list("required").filter_map(Value::as_str).map(Into::into).collect(),
             enumeration: list("enum").cloned().collect(),
-            maximum: number("maximum")
-                .map(|limit| Bound { limit, exclusive: flag("exclusiveMaximum") }),
-            minimum: number("minimum")
-                .map(|limit| Bound { limit, exclusive: flag("exclusiveMinimum") }),
+            maximum: number("maximum").map(|limit| Bound { limit, exclusive: flag("exclusiveMaximum") }),
+            minimum: number("minimum").map(|limit| Bound { limit, exclusive: flag("exclusiveMinimum") }),
             multiple_of: number("multipleOf").filter(|f| *f > 0.0),
             max_length: count("maxLength"),
             min_length: count("minLength"),
@@ -371,21 +363,19 @@ impl Parser {
     fn covered(&mut self, branch: &Schema, schema: &Schema, path: &FieldPath<'_>, at: &FieldPath<'_>) {
         for (name, property) in &branch.properties {
             let (structure, junctor) = (path.field("properties"), at.field("properties"));
-            match schema.properties.get(name) {
-                Some(known) => self.covered(property, known, &structure.key(name), &junctor.key(name)),
-                None => {
-                    let why = format!("because it is defined in {}", junctor.key(name));
-                    self.errors.push(FieldError::required(&structure.key(name), why));
-                }
+            if let Some(known) = schema.properties.get(name) {
+                self.covered(property, known, &structure.key(name), &junctor.key(name));
+            } else {
+                let why = format!("because it is defined in {}", junctor.key(name));
+                self.errors.push(FieldError::required(&structure.key(name), why));
             }
         }
         if let Some(items) = &branch.items {
-            match &schema.items {
-                Some(known) => self.covered(items, known, &path.field("items"), &at.field("items")),
-                None => {
-                    let why = format!("because it is defined in {}", at.field("items"));
-                    self.errors.push(FieldError::required(&path.field("items"), why));
-                }
+            if let Some(known) = &schema.items {
+                self.covered(items, known, &path.field("items"), &at.field("items"));
+            } else {
+                let why = format!("because it is defined in {}", at.field("items"));
+                self.errors.push(FieldError::required(&path.field("items"), why));
             }
         }
     }
@@ -436,7 +426,10 @@ mod tests {
                 object(json!({"a": {"type": "array", "items": {}}})),
                 vec!["properties[a].items.type: Required value: must not be empty for specified array items"],
             ),
-            (object(json!({"a": {"type": "array"}})), vec!["properties[a].items: Required value: must be specified"]),
+            (
+                object(json!({"a": {"type": "array"}})),
+                vec!["properties[a].items: Required value: must be specified"],
+            ),
             (object(json!({"a": {"x-kubernetes-preserve-unknown-fields": true}})), vec![]),
             (
                 json!({"type": "object", "anyOf": [{"type": "object", "properties": {"a": {"maxLength": 1}}}]}),
@@ -446,7 +439,9 @@ mod tests {
                 ],
             ),
             (
-                object(json!({"a": {"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]}})),
+                object(
+                    json!({"a": {"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]}}),
+                ),
                 vec![],
             ),
             (
@@ -458,7 +453,9 @@ mod tests {
             ),
             (
                 json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": true}),
-                vec!["additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive"],
+                vec![
+                    "additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive",
+                ],
             ),
             (
                 object(json!({"metadata": {"type": "object", "properties": {"labels": {"type": "object"}}}})),
@@ -468,7 +465,9 @@ mod tests {
                 ],
             ),
             (
-                object(json!({"a": {"type": "array", "x-kubernetes-list-type": "map", "items": {"type": "object"}}})),
+                object(
+                    json!({"a": {"type": "array", "x-kubernetes-list-type": "map", "items": {"type": "object"}}}),
+                ),
                 vec![
                     "properties[a].x-kubernetes-list-map-keys: Required value: must not be empty if \
                      x-kubernetes-list-type is map",
@@ -483,9 +482,27 @@ mod tests {
 
     fn arbitrary_json() -> impl Strategy<Value = Value> {
         let keyword = prop::sample::select(vec![
-            "type", "properties", "items", "additionalProperties", "default", "enum", "anyOf", "oneOf", "allOf", "not",
-            "required", "pattern", "minimum", "maxLength", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
-            "x-kubernetes-validations", "rule", "nullable", "format", "a",
+            "type",
+            "properties",
+            "items",
+            "additionalProperties",
+            "default",
+            "enum",
+            "anyOf",
+            "oneOf",
+            "allOf",
+            "not",
+            "required",
+            "pattern",
+            "minimum",
+            "maxLength",
+            "x-kubernetes-list-type",
+            "x-kubernetes-list-map-keys",
+            "x-kubernetes-validations",
+            "rule",
+            "nullable",
+            "format",
+            "a",
         ]);
         let leaf = prop_oneof![
             Just(Value::Null),

@@ -116,13 +116,17 @@ mod tests {
                 vec!["other", "spec.b"],
             ),
             (
-                schema_of(&json!({"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}})),
+                schema_of(
+                    &json!({"type": "array", "items": {"type": "object", "properties": {"a": {"type": "string"}}}}),
+                ),
                 json!({"spec": [{"a": "1"}, {"b": 1}]}),
                 json!({"spec": [{"a": "1"}, {}]}),
                 vec!["spec[1].b"],
             ),
             (
-                schema_of(&json!({"type": "object", "additionalProperties": {"type": "object", "properties": {"a": {"type": "string"}}}})),
+                schema_of(
+                    &json!({"type": "object", "additionalProperties": {"type": "object", "properties": {"a": {"type": "string"}}}}),
+                ),
                 json!({"spec": {"k": {"a": "1", "b": 1}}}),
                 json!({"spec": {"k": {"a": "1"}}}),
                 vec!["spec.k.b"],
@@ -137,7 +141,9 @@ mod tests {
                 vec!["spec.known.b"],
             ),
             (
-                schema_of(&json!({"type": "object", "x-kubernetes-embedded-resource": true, "properties": {"spec": {"type": "object"}}})),
+                schema_of(
+                    &json!({"type": "object", "x-kubernetes-embedded-resource": true, "properties": {"spec": {"type": "object"}}}),
+                ),
                 json!({"spec": {"apiVersion": "v1", "kind": "X", "metadata": {"name": "x"}, "other": 1}}),
                 json!({"spec": {"apiVersion": "v1", "kind": "X", "metadata": {"name": "x"}}}),
                 vec!["spec.other"],

@@ -139,6 +139,8 @@ pub struct ApiStatus {
     pub message: String,
     /// The object and the fields it is about.
     pub details: Option<Box<StatusDetails>>,
+    /// `metadata.continue`: how to go on with a list whose token has expired.
+    pub continue_token: Option<Box<str>>,
 }
 
 impl fmt::Display for ApiStatus {
@@ -152,7 +154,7 @@ impl std::error::Error for ApiStatus {}
 impl ApiStatus {
     /// A status of any code and reason, without details.
     pub fn new(code: u16, reason: StatusReason, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+        Self { code, reason, message: message.into(), details: None, continue_token: None }
     }
 
     fn about(code: u16, reason: StatusReason, resource: &GroupResource, name: &str, message: String) -> Self {
@@ -168,6 +170,13 @@ impl ApiStatus {
     #[must_use]
     pub fn with_details(mut self, details: StatusDetails) -> Self {
         self.details = Some(Box::new(details));
+        self
+    }
+
+    /// Adds the token with which an expired list can be continued.
+    #[must_use]
+    pub fn with_continue(mut self, token: impl Into<Box<str>>) -> Self {
+        self.continue_token = Some(token.into());
         self
     }
 
@@ -346,6 +355,9 @@ impl ApiStatus {
             "status": "Failure",
             "message": self.message,
         });
+        if let Some(token) = &self.continue_token {
+            status["metadata"]["continue"] = json!(token);
+        }
         if self.reason != StatusReason::Unknown {
             status["reason"] = json!(self.reason.as_str());
         }

@@ -39,12 +39,16 @@ pub struct StoreConfig {
     pub random: Random,
     /// Bounds.
     pub limits: Limits,
+    /// Whether every namespace gets a ServiceAccount `default`, as on a real cluster.
+    pub default_service_accounts: bool,
+    /// PEM of the CA that signs the server's certificate: every namespace gets it as ConfigMap `kube-root-ca.crt`.
+    pub root_ca: Option<String>,
 }
 
 impl StoreConfig {
     /// With the default limits.
     pub fn new(clock: Clock, random: Random) -> Self {
-        Self { clock, random, limits: Limits::default() }
+        Self { clock, random, limits: Limits::default(), default_service_accounts: true, root_ca: None }
     }
 }
 

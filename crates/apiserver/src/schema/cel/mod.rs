@@ -123,19 +123,18 @@ fn normalized_field_path(path: &str) -> Box<str> {
             let end = name.find(['.', '[']).unwrap_or(name.len());
             steps.push(&name[..end]);
             // A bare `[` that opens no quote cannot be followed further.
-            rest = if name[end..].starts_with('[') && !name[end..].starts_with("['") { "" } else { &name[end..] };
+            rest = if name[end..].starts_with('[') && !name[end..].starts_with("['") {
+                ""
+            } else {
+                &name[end..]
+            };
         }
     }
     steps.join(".").into()
 }
 
 /// Evaluates every rule of the schema on an object; transition rules need its old self.
-pub(crate) fn evaluate(
-    object: &Value,
-    old: Option<&Value>,
-    schema: &Schema,
-    errors: &mut Vec<FieldError>,
-) {
+pub(crate) fn evaluate(object: &Value, old: Option<&Value>, schema: &Schema, errors: &mut Vec<FieldError>) {
     if schema.below.cel {
         let node = Node { value: object, old, is_resource: true };
         node.evaluate(schema, schema, &FieldPath::ROOT, errors);
@@ -386,7 +385,11 @@ mod tests {
             ),
             (json!([{"rule": "!has(self.a) || self.a > 0"}]), json!({}), none.to_vec()),
             (json!([{"rule": "self.ratio > 0.5"}]), json!({"ratio": 1}), none.to_vec()),
-            (json!([{"rule": "self.until > timestamp('2020-01-01T00:00:00Z')"}]), json!({"until": "2021-01-01T00:00:00Z"}), none.to_vec()),
+            (
+                json!([{"rule": "self.until > timestamp('2020-01-01T00:00:00Z')"}]),
+                json!({"until": "2021-01-01T00:00:00Z"}),
+                none.to_vec(),
+            ),
             (json!([{"rule": "size(self.raw) == 2"}]), json!({"raw": "aGk="}), none.to_vec()),
             (json!([{"rule": "self.foo__dash__bar == 'x'"}]), json!({"foo-bar": "x"}), none.to_vec()),
             (json!([{"rule": "self.name.matches('^[a-z]+$')"}]), json!({"name": "abc"}), none.to_vec()),
@@ -402,10 +405,7 @@ mod tests {
         let (one, two) = (json!({"spec": {"a": 1}}), json!({"spec": {"a": 2}}));
         assert_eq!(findings(&schema, &one, None), Vec::<String>::new());
         assert_eq!(findings(&schema, &one, Some(&one)), Vec::<String>::new());
-        assert_eq!(
-            findings(&schema, &two, Some(&one)),
-            ["spec: Invalid value: \"object\": a is immutable"]
-        );
+        assert_eq!(findings(&schema, &two, Some(&one)), ["spec: Invalid value: \"object\": a is immutable"]);
         let optional = spec(&json!([{
             "rule": "oldSelf.hasValue() || self.a == 1", "optionalOldSelf": true, "message": "starts at 1"
         }]));
@@ -468,7 +468,14 @@ mod tests {
 
     #[test]
     fn field_paths() {
-        let rows = [(".a", "a"), (".a.b", "a.b"), (".a['b/c'].d", "a.b/c.d"), ("['x']", "x"), (".a[0]", "a"), ("", "")];
+        let rows = [
+            (".a", "a"),
+            (".a.b", "a.b"),
+            (".a['b/c'].d", "a.b/c.d"),
+            ("['x']", "x"),
+            (".a[0]", "a"),
+            ("", ""),
+        ];
         for (given, expected) in rows {
             assert_eq!(&*normalized_field_path(given), expected);
         }

@@ -56,20 +56,21 @@ fn whole_or_float(number: f64, schema: Option<&Schema>) -> CelValue {
 
 fn string(text: &str, schema: Option<&Schema>) -> CelValue {
     let plain = || CelValue::String(Arc::new(text.to_owned()));
-    let Some(format) = schema
-        .filter(|s| s.schema_type == SchemaType::String)
-        .and_then(|s| s.rules.format.as_deref())
+    let Some(format) =
+        schema.filter(|s| s.schema_type == SchemaType::String).and_then(|s| s.rules.format.as_deref())
     else {
         return plain();
     };
     match format {
         "byte" => STANDARD.decode(text).map_or_else(|_| plain(), |b| CelValue::Bytes(Arc::new(b))),
-        "date-time" => chrono::DateTime::parse_from_rfc3339(text)
-            .map_or_else(|_| plain(), CelValue::Timestamp),
+        "date-time" => {
+            chrono::DateTime::parse_from_rfc3339(text).map_or_else(|_| plain(), CelValue::Timestamp)
+        }
         "date" => chrono::DateTime::parse_from_rfc3339(&format!("{text}T00:00:00Z"))
             .map_or_else(|_| plain(), CelValue::Timestamp),
-        "duration" => parse_duration(text)
-            .map_or_else(plain, |n| CelValue::Duration(chrono::Duration::nanoseconds(n))),
+        "duration" => {
+            parse_duration(text).map_or_else(plain, |n| CelValue::Duration(chrono::Duration::nanoseconds(n)))
+        }
         _ => plain(),
     }
 }
@@ -106,8 +107,27 @@ fn names(metadata: &Value) -> CelValue {
 }
 
 const RESERVED: [&str; 21] = [
-    "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
-    "let", "loop", "package", "namespace", "return", "var", "void", "while",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 /// A field's name as an identifier (`cel.Escape`): `foo-bar` is `foo__dash__bar`, `namespace` is `__namespace__`.
@@ -118,7 +138,10 @@ fn escaped(name: &str) -> String {
     if !name.contains(['-', '.', '/']) && !name.contains("__") {
         return name.to_owned();
     }
-    name.replace("__", "__underscores__").replace('.', "__dot__").replace('-', "__dash__").replace('/', "__slash__")
+    name.replace("__", "__underscores__")
+        .replace('.', "__dot__")
+        .replace('-', "__dash__")
+        .replace('/', "__slash__")
 }
 
 #[cfg(test)]

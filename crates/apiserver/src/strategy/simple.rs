@@ -1,0 +1,53 @@
+//! Resources that are stored as they come: leases and service accounts.
+
+use serde_json::json;
+
+use super::{Behaviour, Change, Strategy, decode_built_in, value_at};
+use crate::meta::object_meta::Object;
+use crate::resource::ResourceDefinition;
+use crate::status::{ApiStatus, FieldError};
+
+/// coordination.k8s.io leases.
+pub(crate) struct Leases;
+
+impl Strategy for Leases {
+    fn behaviour(&self) -> Behaviour {
+        Behaviour { create_on_update: true, unconditional_update: false, ..Behaviour::default() }
+    }
+
+    fn decode(&self, object: &mut Object, definition: &ResourceDefinition) -> Result<Vec<String>, ApiStatus> {
+        decode_built_in(object, definition)
+    }
+
+    fn validate_create(&self, object: &Object, errors: &mut Vec<FieldError>) {
+        for (field, least, why) in [
+            ("leaseDurationSeconds", 1, "must be greater than 0"),
+            ("leaseTransitions", 0, "must be greater than or equal to 0"),
+        ] {
+            if let Some(number) = value_at(object, &["spec", field]).and_then(serde_json::Value::as_i64)
+                && number < least
+            {
+                errors.push(FieldError::invalid(format!("spec.{field}"), &json!(number), why));
+            }
+        }
+    }
+
+    fn validate_update(&self, object: &Object, _change: Change<'_>, errors: &mut Vec<FieldError>) {
+        self.validate_create(object, errors);
+    }
+}
+
+/// Service accounts.
+pub(crate) struct ServiceAccounts;
+
+impl Strategy for ServiceAccounts {
+    fn behaviour(&self) -> Behaviour {
+        Behaviour { unconditional_update: false, returns_deleted_object: true, ..Behaviour::default() }
+    }
+
+    fn decode(&self, object: &mut Object, definition: &ResourceDefinition) -> Result<Vec<String>, ApiStatus> {
+        decode_built_in(object, definition)
+    }
+
+    fn validate_update(&self, _object: &Object, _change: Change<'_>, _errors: &mut Vec<FieldError>) {}
+}
