@@ -270,9 +270,9 @@ impl View<'_> {
     fn service(&self, name: Value, age: Value) -> Vec<Value> {
         let ports: Vec<String> = self
             .list("/spec/ports")
-            .map(|port| {
-                let at = |field: &str| port.get(field).and_then(Value::as_i64);
-                let protocol = port.get("protocol").and_then(Value::as_str).unwrap_or("TCP");
+            .map(|entry| {
+                let at = |field: &str| entry.get(field).and_then(Value::as_i64);
+                let protocol = entry.get("protocol").and_then(Value::as_str).unwrap_or("TCP");
                 let port = at("port").unwrap_or(0);
                 match at("nodePort") {
                     Some(node) => format!("{port}:{node}/{protocol}"),
