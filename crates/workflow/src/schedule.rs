@@ -137,3 +137,119 @@ fn share(text: &str) -> f64 {
 fn fraction(seconds: i64, part: f64) -> i64 {
     (seconds as f64 * part) as i64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use certmesh_x509::{CertificateAuthority, KeyAlgorithm, PrivateKey, SerialNumber};
+    use proptest::prelude::*;
+    use std::sync::LazyLock;
+    use std::time::Duration;
+
+    static KEY: LazyLock<PrivateKey> = LazyLock::new(key);
+
+    #[allow(clippy::disallowed_methods, reason = "a test needs a key")]
+    fn key() -> PrivateKey {
+        PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap()
+    }
+
+    fn start() -> Timestamp {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    /// A certificate made at the start that lives this long from then on.
+    fn living(seconds: u64) -> Certificate {
+        let lifetime = Duration::from_secs(seconds);
+        let serial = SerialNumber::from_bytes([1; 16]);
+        let root = CertificateAuthority::self_signed_root(KEY.clone(), "test", lifetime, &serial, start());
+        root.unwrap().certificate().clone()
+    }
+
+    fn object(number: usize) -> ObjectRef {
+        ObjectRef::new("cluster-1", format!("istio-{number}"))
+    }
+
+    fn after_start(at: Timestamp) -> i64 {
+        at.as_second() - start().as_second()
+    }
+
+    #[test]
+    fn an_hour_is_renewed_six_minutes_before_its_end_or_a_little_earlier() {
+        let certificate = living(3600);
+        let times: Vec<i64> =
+            (0..500).map(|number| after_start(renew_at(&certificate, 0.1, &object(number)))).collect();
+        let (nominal, earliest) = (3600 - 360, 3600 - 360 - 72);
+        assert!(times.iter().all(|time| (earliest..=nominal).contains(time)), "{times:?}");
+        assert!(times.iter().min().unwrap() - earliest < 3 && nominal - times.iter().max().unwrap() < 3);
+        let distinct: std::collections::BTreeSet<_> = times.iter().collect();
+        assert!(distinct.len() > 60, "they do not renew in one minute: {distinct:?}");
+    }
+
+    #[test]
+    fn the_brake_is_ten_minutes_or_a_third() {
+        for (lifetime, brake) in [(365 * 86_400, 600), (1800, 600), (900, 300), (60, 20)] {
+            assert_eq!(after_start(brake_until(&living(lifetime))), brake, "{lifetime}");
+        }
+    }
+
+    #[test]
+    fn attempts_wait_a_minute_doubling_to_an_hour() {
+        for (attempts, nominal) in
+            [(1, 60), (2, 120), (3, 240), (6, 1920), (7, 3600), (8, 3600), (u32::MAX, 3600)]
+        {
+            for number in 0..100 {
+                let delay = after_start(retry_at(start(), attempts, &object(number)));
+                assert!((nominal * 4 / 5..=nominal * 6 / 5 + 1).contains(&delay), "{attempts}: {delay}");
+            }
+        }
+        let delays: std::collections::BTreeSet<i64> =
+            (0..100).map(|number| after_start(retry_at(start(), 1, &object(number)))).collect();
+        assert!(delays.len() > 10, "{delays:?}");
+    }
+
+    #[test]
+    fn a_ca_warns_at_a_third_and_a_tenth_of_its_life() {
+        // It lives from five minutes before the start: 9,000 s in all.
+        let authority = living(8700);
+        for (second, expected) in [
+            (0, AuthorityEnd::Far { warn_at: later(start(), 5700) }),
+            (5699, AuthorityEnd::Far { warn_at: later(start(), 5700) }),
+            (5700, AuthorityEnd::Near { critical_at: later(start(), 7800) }),
+            (7799, AuthorityEnd::Near { critical_at: later(start(), 7800) }),
+            (7800, AuthorityEnd::Critical),
+            (8700, AuthorityEnd::Critical),
+            (8701, AuthorityEnd::Over),
+        ] {
+            assert_eq!(authority_end(later(start(), second), &authority), expected, "{second}");
+        }
+    }
+
+    #[test]
+    fn a_life_is_measured_from_the_issuing_and_not_from_the_backdated_beginning() {
+        let certificate = living(3600);
+        assert!(lives_at_most(&certificate, 3600) && !lives_at_most(&certificate, 3599));
+        assert!(lives_at_most(&certificate, u64::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn renewal_is_always_within_the_life(lifetime in 1_u64..40_000_000, ratio in -1.0_f64..2.0, number in 0_usize..9) {
+            let certificate = living(lifetime);
+            let at = renew_at(&certificate, ratio, &object(number));
+            prop_assert!(at <= certificate.not_after());
+            prop_assert!(at >= start(), "{}", after_start(at));
+            prop_assert_eq!(at, renew_at(&certificate, ratio, &object(number)));
+            prop_assert!(brake_until(&certificate) <= certificate.not_after());
+        }
+
+        #[test]
+        fn no_time_overflows(second in any::<i64>(), attempts in any::<u32>()) {
+            let _ = later(start(), second);
+            for end in [Timestamp::MIN, Timestamp::MAX] {
+                let _ = later(end, second);
+                let _ = retry_at(end, attempts, &object(0));
+                let _ = whole(end);
+            }
+        }
+    }
+}

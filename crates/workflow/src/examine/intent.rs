@@ -286,3 +286,103 @@ fn digest(
     let text = format!("{}\n{organization}\n{algorithm}\n{seconds}\n{signer}", names.join(" "));
     Digest::of(text.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use certmesh_api::certificates::{CommonCertOptions, RootCertificateAuthority};
+
+    fn ca(name: &str) -> Option<RootCertificateAuthority> {
+        Some(RootCertificateAuthority { signing_certificate_secret: Some(ObjectRef::new("certmesh", name)) })
+    }
+
+    fn spec(hosts: &[&str]) -> IssuedCertificateSpec {
+        IssuedCertificateSpec {
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            gloo_mesh_ca: ca("new"),
+            ..IssuedCertificateSpec::default()
+        }
+    }
+
+    fn digest_of(spec: &IssuedCertificateSpec) -> Digest {
+        wanted(spec, &ObjectRef::new("cluster-1", "istio")).unwrap().digest
+    }
+
+    fn at(step: CertificateRotationState, previous: Option<&str>) -> IssuedCertificateSpec {
+        IssuedCertificateSpec {
+            rotation_state: step,
+            previous_gloo_mesh_ca: previous.and_then(ca),
+            ..spec(&["a.example"])
+        }
+    }
+
+    #[test]
+    fn the_digest_is_of_what_is_issued_and_not_of_how_it_is_written() {
+        let base = digest_of(&spec(&["a.example", "10.0.0.1"]));
+        assert_eq!(digest_of(&spec(&["10.0.0.1", "A.example"])), base);
+        let same = IssuedCertificateSpec {
+            org: "Istio".to_owned(),
+            cert_options: Some(CommonCertOptions {
+                ttl_days: 365,
+                rsa_key_size_bytes: 512,
+                secret_rotation_grace_period_ratio: 0.3,
+                ..CommonCertOptions::default()
+            }),
+            issued_certificate_secret: Some(ObjectRef::new("istio-system", "cacerts")),
+            pod_bounce_directive: Some(ObjectRef::new("certmesh", "restart")),
+            ..spec(&["a.example", "10.0.0.1"])
+        };
+        assert_eq!(digest_of(&same), base);
+        assert_ne!(digest_of(&spec(&["a.example"])), base);
+    }
+
+    #[test]
+    fn each_step_signs_with_one_ca_and_reads_what_it_needs() {
+        use CertificateRotationState as State;
+        for (step, signer, needed) in [
+            (State::NotRotating, "new", vec!["new"]),
+            (State::AddingNewRoot, "old", vec!["old", "new"]),
+            (State::PropagatingNewIntermediate, "new", vec!["new", "old"]),
+            (State::DeletingOldRoot, "new", vec!["new"]),
+            (State::PreviousCa, "old", vec!["old"]),
+        ] {
+            let authorities = authorities(&at(step, Some("old"))).unwrap();
+            assert_eq!(authorities.signer().name, signer, "{step:?}");
+            let names: Vec<&str> = authorities.needed().map(|secret| secret.name.as_str()).collect();
+            assert_eq!(names, needed, "{step:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_step_signs_the_same_as_the_rest_after_it() {
+        let last = digest_of(&at(CertificateRotationState::DeletingOldRoot, Some("old")));
+        assert_eq!(last, digest_of(&at(CertificateRotationState::NotRotating, None)));
+        let first = digest_of(&at(CertificateRotationState::AddingNewRoot, Some("old")));
+        let mut before = at(CertificateRotationState::NotRotating, None);
+        before.gloo_mesh_ca = ca("old");
+        assert_eq!(first, digest_of(&before));
+        assert_ne!(first, last);
+    }
+
+    #[test]
+    fn a_step_needs_the_ca_being_left() {
+        let step = CertificateRotationState::AddingNewRoot;
+        assert_eq!(authorities(&at(step, None)), Err(SpecProblem::PreviousCaMissing));
+        let mut incomplete = at(step, Some("old"));
+        incomplete.previous_gloo_mesh_ca = Some(RootCertificateAuthority::default());
+        assert_eq!(authorities(&incomplete), Err(SpecProblem::PreviousCaMissing));
+    }
+
+    #[test]
+    fn a_persons_word_is_taken_literally() {
+        let with = |key: &str, value: &str| {
+            let mut object = IssuedCertificate::new("istio", spec(&["a.example"]));
+            object.metadata.annotations = Some([(key.to_owned(), value.to_owned())].into());
+            super::intent(&object)
+        };
+        assert!(with(annotations::ADOPT, "true").adopt && !with(annotations::ADOPT, "True").adopt);
+        assert!(!with(annotations::REPLACE_ROOT, "yes").replace_root);
+        assert!(with(annotations::DELETION_POLICY, "Delete").deletes_secret);
+        assert!(!with(annotations::DELETION_POLICY, "delete").deletes_secret);
+    }
+}

@@ -119,3 +119,27 @@ impl fmt::Debug for SigningCaFacts {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_signs_for_the_clusters_that_are_named() {
+        let cluster: ClusterName = "cluster-1".parse().unwrap();
+        for (text, allows) in [
+            (None, false),
+            (Some(""), false),
+            (Some("cluster-1"), true),
+            (Some("*"), true),
+            (Some(" cluster-2 , cluster-1 "), true),
+            (Some("cluster-2,*"), true),
+            (Some("cluster-10"), false),
+            (Some("cluster-*"), false),
+            (Some("CLUSTER-1"), false),
+        ] {
+            let allowed = text.map_or(AllowedClusters::Unset, allowed);
+            assert_eq!(allowed.allows(&cluster), allows, "{text:?}");
+        }
+    }
+}

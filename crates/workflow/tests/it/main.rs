@@ -20,6 +20,7 @@ mod hostile;
 mod journey;
 mod needs;
 mod never;
+mod properties;
 mod requests;
 mod rotation;
 mod world;

@@ -262,6 +262,15 @@ impl World {
     }
 
     pub fn decide_for(&self, copy: &IssuedCertificate) -> agent::Decision {
+        self.observed_by_agent(copy, |observed| agent::decide(self.agent_now(), observed))
+    }
+
+    /// What the agent sees of a copy.
+    pub fn observed_by_agent<R>(
+        &self,
+        copy: &IssuedCertificate,
+        with: impl FnOnce(&agent::Observed<'_>) -> R,
+    ) -> R {
         let facts = examine::copy(copy);
         let remote = &self.remote;
         let issued = copy.spec.issued_certificate_secret.as_ref().and_then(|name| remote.secrets.get(name));
@@ -290,11 +299,16 @@ impl World {
             live_roots: &live,
             trust_anchors: anchors.as_ref(),
         };
-        agent::decide(self.agent_now(), &observed)
+        with(&observed)
     }
 
     /// What the issuer would decide now.
     pub fn issuer_decision(&self) -> Option<issuer::Decision> {
+        self.observed_by_issuer(|observed| issuer::decide(self.now, observed))
+    }
+
+    /// What the issuer sees of the intent, if it exists.
+    pub fn observed_by_issuer<R>(&self, with: impl FnOnce(&issuer::Observed<'_>) -> R) -> Option<R> {
         let intent = self.management.certificates.get(&intent_name())?;
         let facts = examine::intent(intent);
         let needed: Vec<ObjectRef> = facts
@@ -330,7 +344,7 @@ impl World {
             other: other.as_deref().map_or(Authority::Missing, Authority::Found),
             exhausted_until: self.exhausted_until,
         };
-        Some(issuer::decide(self.now, &observed))
+        Some(with(&observed))
     }
 
     /// One pass of the agent over every copy. Whether it did anything, and when to look again.
