@@ -1,9 +1,11 @@
 //! What one decision costs, once its objects were examined; and what examining costs. Prints table rows:
 //! `| what | measured | goal |`.
 #![allow(
+    clippy::assigning_clones,
     clippy::disallowed_methods,
     clippy::unwrap_used,
     dead_code,
+    unused_imports,
     missing_docs,
     unreachable_pub,
     reason = "a bench reads the clock, and uses a part of what the tests use"

@@ -22,6 +22,8 @@ pub const TRANSITION_GRACE: i64 = 5;
 pub const MISMATCH_PATIENCE: i64 = 5 * MINUTE;
 /// How long to wait for a certificate that is not valid yet by the local clock.
 pub const SKEW_PATIENCE: i64 = HOUR;
+/// How soon to look again at what nobody watches for us: ConfigMaps, other copies, objects that have our names.
+pub const RECHECK: i64 = MINUTE;
 /// How long an agent may say nothing at all about a new copy.
 pub const AGENT_PATIENCE: i64 = 30;
 

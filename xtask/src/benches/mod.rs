@@ -6,6 +6,7 @@
 
 mod apiserver;
 mod cargo_bench;
+mod decide;
 mod issue;
 mod machine;
 
@@ -52,8 +53,11 @@ impl Findings {
     }
 }
 
-const BENCHES: &[Bench] =
-    &[Bench { name: "issue", run: issue::run }, Bench { name: "apiserver", run: apiserver::run }];
+const BENCHES: &[Bench] = &[
+    Bench { name: "decide", run: decide::run },
+    Bench { name: "issue", run: issue::run },
+    Bench { name: "apiserver", run: apiserver::run },
+];
 
 fn names() -> Vec<&'static str> {
     BENCHES.iter().map(|bench| bench.name).collect()

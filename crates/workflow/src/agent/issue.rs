@@ -28,10 +28,10 @@ pub(super) struct Issue<'a> {
 impl<'a> Issue<'a> {
     pub(super) fn pass(&self) -> Outcome {
         if let Some(blocked) = self.name_is_taken() {
-            return Outcome::report(blocked);
+            return Outcome::report(blocked).recheck(self.now);
         }
         if self.is_waiting_for_a_deletion() {
-            return Outcome::silent();
+            return Outcome::silent().recheck(self.now);
         }
         match (self.pending_key(), self.open_request()) {
             (None, _) => self.begin(),
@@ -196,10 +196,7 @@ impl<'a> Issue<'a> {
         if let Some(guarded) = store::guard(self.observed, self.origin, signed) {
             let report =
                 Report { attempts: attempt, ..Report::new(Stage::Failed, guarded.reason, guarded.message) };
-            return Outcome {
-                wake_at: Some(schedule::later(signed.path.not_after(), 1)),
-                ..Outcome::report(report)
-            };
+            return Outcome::report(report).recheck(self.now);
         }
         let write = store::store(self.observed, self.origin, &self.need, self.why, key, signed);
         let effects = vec![Effect::StoreIssued(write)];

@@ -36,7 +36,7 @@ pub use observed::Observed;
 use crate::decision::{Event, Severity};
 use crate::examine::{InPlace, Obstacle, Origin, Wanted};
 use crate::need::NeedReason;
-use crate::schedule::{self, AuthorityEnd};
+use crate::schedule::{self, AuthorityEnd, RECHECK};
 use issue::Issue;
 use reason::Verdict;
 use report::{Report, Stage, Standing};
@@ -88,6 +88,11 @@ impl Outcome {
     fn report(report: Report) -> Self {
         Self { ending: Ending::Report(report), ..Self::silent() }
     }
+
+    /// Something that is not watched has to change first.
+    fn recheck(self, now: Timestamp) -> Self {
+        Self { wake_at: Some(schedule::later(now, RECHECK)), ..self }
+    }
 }
 
 fn pass(now: Timestamp, observed: &Observed<'_>, origin: &Origin, target: &ObjectRef) -> Outcome {
@@ -96,7 +101,7 @@ fn pass(now: Timestamp, observed: &Observed<'_>, origin: &Origin, target: &Objec
         Err(problem) => return stalled(problem.reason(), format!("{problem}; change the intent")),
     };
     if let Some(rival) = observed.rival {
-        return stalled("SecretClaimed", claimed(target, rival));
+        return stalled("SecretClaimed", claimed(target, rival)).recheck(now);
     }
     match reason::verdict(now, observed, origin, wanted) {
         Verdict::Settled => Outcome { effects: settle(observed), ending: Ending::InPlace, wake_at: None },

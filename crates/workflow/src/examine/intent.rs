@@ -292,14 +292,14 @@ mod tests {
     use super::*;
     use certmesh_api::certificates::{CommonCertOptions, RootCertificateAuthority};
 
-    fn ca(name: &str) -> Option<RootCertificateAuthority> {
-        Some(RootCertificateAuthority { signing_certificate_secret: Some(ObjectRef::new("certmesh", name)) })
+    fn ca(name: &str) -> RootCertificateAuthority {
+        RootCertificateAuthority { signing_certificate_secret: Some(ObjectRef::new("certmesh", name)) }
     }
 
     fn spec(hosts: &[&str]) -> IssuedCertificateSpec {
         IssuedCertificateSpec {
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
-            gloo_mesh_ca: ca("new"),
+            gloo_mesh_ca: Some(ca("new")),
             ..IssuedCertificateSpec::default()
         }
     }
@@ -311,7 +311,7 @@ mod tests {
     fn at(step: CertificateRotationState, previous: Option<&str>) -> IssuedCertificateSpec {
         IssuedCertificateSpec {
             rotation_state: step,
-            previous_gloo_mesh_ca: previous.and_then(ca),
+            previous_gloo_mesh_ca: previous.map(ca),
             ..spec(&["a.example"])
         }
     }
@@ -359,7 +359,7 @@ mod tests {
         assert_eq!(last, digest_of(&at(CertificateRotationState::NotRotating, None)));
         let first = digest_of(&at(CertificateRotationState::AddingNewRoot, Some("old")));
         let mut before = at(CertificateRotationState::NotRotating, None);
-        before.gloo_mesh_ca = ca("old");
+        before.gloo_mesh_ca = Some(ca("old"));
         assert_eq!(first, digest_of(&before));
         assert_ne!(first, last);
     }

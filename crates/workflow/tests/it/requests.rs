@@ -31,13 +31,12 @@ fn edit_ca(world: &mut World, edit: impl FnOnce(&mut Secret)) {
     world.management.secrets.edit(&ca_name("ca-a"), edit);
 }
 
-/// A signature in the middle of the request is changed.
+/// The end of the last whole line is changed: a part of the signature, whatever the length of the line after it.
 fn with_a_bad_signature(csr: &str) -> String {
     let mut lines: Vec<String> = csr.lines().map(str::to_owned).collect();
-    let at = lines.len() - 2;
-    let flipped: String =
-        lines[at].chars().map(|letter| if letter == 'A' { 'B' } else { 'A' }).take(8).collect();
-    lines[at].replace_range(..8, &flipped);
+    let at = lines.len() - 3;
+    let end = lines[at].split_off(56);
+    lines[at].extend(end.chars().map(|letter| if letter == 'A' { 'B' } else { 'A' }));
     lines.join("\n") + "\n"
 }
 
