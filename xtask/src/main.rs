@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  cargo xtask test ──▶ steps/      one file a step: a name, what it proves, fn(&Workspace) -> Result<Note, Failure>
-//!                  ──▶ tools/      what the steps need and a clean checkout lacks: cargo-deny, kubectl
+//!                  ──▶ tools/      what the steps need and a clean checkout lacks: cargo-deny, kubectl, Go and what it builds
 //!  cargo xtask generate ──▶ generated.rs   deploy/ from the types of the `api` crate
+//!  cargo xtask rig      ──▶ rig.rs         real API servers to try things on
 //!  cargo xtask bench    ──▶ benches/       one file a bench
 //! ```
 
@@ -13,6 +14,7 @@ mod files;
 mod generated;
 mod process;
 mod report;
+mod rig;
 mod steps;
 mod tools;
 mod workspace;
@@ -46,6 +48,9 @@ enum Command {
         #[arg(long)]
         advisories: bool,
     },
+    /// Real Kubernetes API servers: build them, start some.
+    #[command(subcommand)]
+    Rig(rig::RigCommand),
     /// Measure, and print a table.
     Bench(benches::Selection),
 }
@@ -69,6 +74,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Deny { advisories } => {
             steps::deny::run_with(&workspace, advisories).map(|note| println!("{note}"))
         }
+        Command::Rig(command) => rig::run(&workspace, &command),
         Command::Bench(selection) => benches::run(&workspace, &selection),
     }
 }

@@ -1,8 +1,11 @@
 //! Programs that the steps run and that a clean checkout lacks: taken from where they are, else installed once into a
 //! cache of the user, pinned by version.
 
+pub(crate) mod api_server;
 pub(crate) mod cargo_deny;
+pub(crate) mod go;
 pub(crate) mod kubectl;
+mod wheel;
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
