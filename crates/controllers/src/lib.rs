@@ -13,6 +13,7 @@ pub mod agent;
 mod cache;
 mod clock;
 mod connect;
+mod deadline;
 mod driver;
 mod error;
 mod events;

@@ -13,6 +13,7 @@ mod targets;
 
 use crate::cache::{Cache, Change, watch_config};
 use crate::clock::Clock;
+use crate::deadline::limited;
 use crate::driver::Driver;
 use crate::events::Events;
 use crate::health::Readiness;
@@ -52,6 +53,7 @@ pub struct AgentConfig {
 /// Runs an agent until `stop`; passes that have begun are finished.
 pub async fn run(config: AgentConfig, stop: CancellationToken) {
     let AgentConfig { namespace, requests, local, clock, keys, metrics, readiness } = config;
+    let (requests, local) = (limited(requests), limited(local));
     let tasks = TaskTracker::new();
     let (driver, trigger) = Driver::<AgentReconciler>::prepare(clock.clone(), PASSES);
 

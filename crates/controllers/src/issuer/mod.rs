@@ -15,6 +15,7 @@ mod signing;
 
 use crate::cache::{Cache, Change, watch_config};
 use crate::clock::Clock;
+use crate::deadline::limited;
 use crate::driver::{Driver, Trigger};
 use crate::events::Events;
 use crate::health::Readiness;
@@ -79,7 +80,7 @@ impl Connector {
     }
 
     async fn connect(&self, secret: Arc<Secret>) -> Result<Client, KubeconfigRefusal> {
-        (self.0)(secret).await
+        (self.0)(secret).await.map(limited)
     }
 }
 
@@ -143,6 +144,7 @@ pub async fn run(config: IssuerConfig, stop: CancellationToken) {
         connect,
         issuance_log,
     } = config;
+    let client = limited(client);
     let tasks = TaskTracker::new();
     let connected = Arc::new(Connected::default());
     let (unconnected_driver, unconnected) =
