@@ -1,18 +1,19 @@
 //! One pass of the issuer for one intent: observe, decide, apply, status last.
 
-use super::Shared;
 use super::remote::Remote;
 use super::signing::SigningCa;
+use super::{Shared, registry};
 use crate::driver::{Pass, Reconciler, Written};
 use crate::error::PassError;
 use crate::memo::Memo;
 use crate::metrics::{ClusterLabels, DecisionLabels};
 use crate::requests::Requests;
-use certmesh_api::ClusterName;
 use certmesh_api::certificates::{CertificateRequest, IssuedCertificate, IssuedCertificateStatus, ObjectRef};
+use certmesh_api::multicluster::KubernetesCluster;
+use certmesh_api::{ClusterName, ClusterNameError};
 use certmesh_workflow::examine::{self, CopyFacts, IntentFacts, RequestFacts};
 use certmesh_workflow::issuer::{self, AnswerRequest, Decision, Effect, Observed, Sign};
-use certmesh_workflow::{Examined, IssuanceDecision, Severity};
+use certmesh_workflow::{Event, Examined, IssuanceDecision, Severity};
 use certmesh_x509::SerialNumber;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -46,6 +47,7 @@ struct Seen {
 /// Why a remote cluster cannot be read.
 enum Problem {
     Unregistered,
+    Refused(String),
     Unreachable(String),
 }
 
@@ -53,7 +55,10 @@ impl Reconciler for IntentReconciler {
     type Key = ObjectRef;
 
     async fn pass(&self, key: &ObjectRef) -> Result<Pass, PassError> {
-        let Ok(cluster) = key.namespace.parse::<ClusterName>() else { return Ok(Pass::default()) };
+        let cluster = match key.namespace.parse::<ClusterName>() {
+            Ok(cluster) => cluster,
+            Err(error) => return self.misplaced(key, &error).await,
+        };
         let Some(intent) = self.shared.intents.get(Some(&key.namespace), &key.name) else {
             return self.without_intent(&cluster, key).await;
         };
@@ -107,6 +112,16 @@ impl IntentReconciler {
             copy_facts: Memo::default(),
             request_facts: Memo::default(),
         }
+    }
+
+    /// An intent where no cluster can be.
+    async fn misplaced(&self, key: &ObjectRef, error: &ClusterNameError) -> Result<Pass, PassError> {
+        let Some(intent) = self.shared.intents.get(Some(&key.namespace), &key.name) else {
+            return Ok(Pass::default());
+        };
+        let decision = issuer::decide_misplaced(self.shared.clock.now(), &intent, error);
+        let written = self.say(&intent, decision.status, &decision.events).await?;
+        Ok(Pass { wake_at: None, written: written.into_iter().collect() })
     }
 
     /// A copy or request whose intent is unknown is reported and never deleted: a restored management cluster must not
@@ -180,13 +195,7 @@ impl IntentReconciler {
     fn problem(&self, cluster: &str) -> Option<Problem> {
         let Some(remote) = &self.remote else {
             let registered = self.shared.clusters.get(Some(&self.shared.settings.namespace), cluster);
-            return Some(registered.map_or(Problem::Unregistered, |registered| {
-                let reports =
-                    registered.status.as_ref().map(|status| status.status.as_slice()).unwrap_or_default();
-                let message =
-                    reports.iter().map(|report| report.message.as_str()).find(|message| !message.is_empty());
-                Problem::Unreachable(message.unwrap_or("connecting").to_owned())
-            }));
+            return Some(registered.map_or(Problem::Unregistered, |cluster| not_connected(&cluster)));
         };
         let problem = remote.copies.problem().or_else(|| remote.certificate_requests.problem());
         let synced = remote.copies.is_synced() && remote.certificate_requests.is_synced();
@@ -199,6 +208,7 @@ impl IntentReconciler {
     fn decide(&self, cluster: &ClusterName, seen: &Seen) -> Decision {
         let remote = match &seen.problem {
             Some(Problem::Unregistered) => issuer::Remote::Unregistered,
+            Some(Problem::Refused(error)) => issuer::Remote::Refused { error },
             Some(Problem::Unreachable(error)) => issuer::Remote::Unreachable { error },
             None => issuer::Remote::Connected {
                 agent_namespace: &self.shared.agent_namespace,
@@ -242,13 +252,24 @@ impl IntentReconciler {
                 effect => written.extend(self.apply_remote(cluster, seen, effect).await?),
             }
         }
-        if let Some(status) = decision.status {
-            let stored = self.write_status(&intent, status).await?;
-            written.push(version(INTENTS, &stored));
+        written.extend(self.say(&intent, decision.status, &decision.events).await?);
+        Ok(written)
+    }
+
+    /// Writes the intent's status, then publishes what changed.
+    async fn say(
+        &self,
+        intent: &IssuedCertificate,
+        status: Option<IssuedCertificateStatus>,
+        events: &[Event],
+    ) -> Result<Option<Written>, PassError> {
+        let mut written = None;
+        if let Some(status) = status {
+            written = Some(version(INTENTS, &self.write_status(intent, status).await?));
         }
-        for event in &decision.events {
+        for event in events {
             let warning = event.severity == Severity::Warning;
-            self.shared.events.publish(&*intent, warning, &event.reason, &event.message).await;
+            self.shared.events.publish(intent, warning, &event.reason, &event.message).await;
         }
         Ok(written)
     }
@@ -358,6 +379,15 @@ async fn sign_off_thread(sign: Box<Sign>) -> Result<Box<AnswerRequest>, PassErro
         .map_err(|error| failed(error.into()))?
         .map(Box::new)
         .map_err(failed)
+}
+
+/// What the registration of a cluster that is not connected says about it.
+fn not_connected(cluster: &KubernetesCluster) -> Problem {
+    match registry::report(cluster) {
+        Some(report) if report.state == registry::INVALID => Problem::Refused(report.message.clone()),
+        Some(report) if !report.message.is_empty() => Problem::Unreachable(report.message.clone()),
+        Some(_) | None => Problem::Unreachable("connecting".to_owned()),
+    }
 }
 
 fn version(cache: &'static str, object: &impl ResourceExt) -> Written {

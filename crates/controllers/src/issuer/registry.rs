@@ -31,6 +31,8 @@ const RETRY: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 /// The cluster's identity is the uid of this namespace, which lives as long as the cluster.
 const IDENTITY_NAMESPACE: &str = "kube-system";
 const OWNER: &str = "certmesh-issuer";
+/// The state of a registration that a person has to put in order.
+pub(super) const INVALID: &str = "INVALID";
 
 /// Why a registered cluster is not served.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +65,12 @@ enum Refusal {
 
 impl Refusal {
     fn state(&self) -> &'static str {
-        if matches!(self, Self::Unreachable(_)) { "FAILED" } else { "INVALID" }
+        if self.may_pass() { "FAILED" } else { INVALID }
+    }
+
+    /// Whether it may pass by itself.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable(_))
     }
 }
 
@@ -90,17 +97,25 @@ impl Connected {
         self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_current(&self, cluster: &str, secret: &Secret) -> bool {
-        self.locked()
-            .get(cluster)
-            .is_some_and(|connection| connection.secret_version == secret.resource_version())
+    /// The uid of the cluster, if it is connected with this very kubeconfig.
+    fn uid(&self, cluster: &str, secret: &Secret) -> Option<String> {
+        let clusters = self.locked();
+        let connection = clusters.get(cluster)?;
+        (connection.secret_version == secret.resource_version()).then(|| connection.uid.clone())
     }
 
-    fn name_of(&self, uid: &str, other_than: &str) -> Option<String> {
-        self.locked()
-            .iter()
-            .find(|(name, connection)| connection.uid == uid && name.as_str() != other_than)
-            .map(|(name, _)| name.clone())
+    /// Serves a cluster over a new connection, unless it is served under another name: then that.
+    fn serve(&self, name: &str, uid: &str, start: impl FnOnce() -> Connection) -> Result<(), String> {
+        let mut clusters = self.locked();
+        let is_taken =
+            |(other, connection): &(&String, &Connection)| connection.uid == uid && other.as_str() != name;
+        if let Some((other, _)) = clusters.iter().find(is_taken) {
+            return Err(other.clone());
+        }
+        if let Some(old) = clusters.insert(name.to_owned(), start()) {
+            old.stop.cancel();
+        }
+        Ok(())
     }
 
     fn disconnect(&self, cluster: &str) {
@@ -127,6 +142,10 @@ impl Reconciler for Registry {
             return Ok(Pass::default());
         };
         let outcome = self.connect(name, &cluster).await?;
+        if outcome.as_ref().is_err_and(|refusal| !refusal.may_pass()) {
+            // As after a restart: what is refused is not served over an older connection either.
+            shared.connected.disconnect(name);
+        }
         let wake_at = outcome.is_err().then(|| shared.clock.now() + RETRY);
         self.report(&cluster, outcome).await?;
         shared.trigger_namespace(name);
@@ -154,11 +173,10 @@ impl Registry {
         }
         let reference = ObjectRef::new(&shared.settings.namespace, secret_name(cluster));
         let Some(secret) = shared.secrets.get(Some(&reference.namespace), &reference.name) else {
-            shared.connected.disconnect(name);
             return Ok(Err(Refusal::NoSecret(reference)));
         };
-        if shared.connected.is_current(name, &secret) {
-            return Ok(Ok(recorded_uid(cluster).to_owned()));
+        if let Some(uid) = shared.connected.uid(name, &secret) {
+            return Ok(Ok(uid));
         }
         let client = match shared.connect.connect(Arc::clone(&secret)).await {
             Ok(client) => client,
@@ -180,17 +198,26 @@ impl Registry {
         if !recorded.is_empty() && recorded != uid {
             return Err(Refusal::OtherCluster { found: uid, recorded: recorded.to_owned() });
         }
-        if let Some(other) = self.shared.connected.name_of(&uid, name) {
+        if recorded.is_empty()
+            && let Some(other) = self.recorded_elsewhere(name, &uid)
+        {
             return Err(Refusal::AlreadyRegistered(other));
         }
-        self.shared.connected.disconnect(name);
-        let stop = self.shared.stop.child_token();
-        let trigger = Remote::start(&self.shared, name, client, stop.clone());
-        let connection =
-            Connection { secret_version: secret.resource_version(), stop, trigger, uid: uid.clone() };
-        self.shared.connected.locked().insert(name.to_owned(), connection);
+        let start = || {
+            let stop = self.shared.stop.child_token();
+            let trigger = Remote::start(&self.shared, name, client, stop.clone());
+            Connection { secret_version: secret.resource_version(), stop, trigger, uid: uid.clone() }
+        };
+        self.shared.connected.serve(name, &uid, start).map_err(Refusal::AlreadyRegistered)?;
         tracing::info!(cluster = name, uid, "connected");
         Ok(uid)
+    }
+
+    /// Another registration that this cluster is bound to, whether that is connected now or not.
+    fn recorded_elsewhere(&self, name: &str, uid: &str) -> Option<String> {
+        let clusters = self.shared.clusters.all();
+        let other = clusters.iter().find(|other| other.name_any() != name && recorded_uid(other) == uid);
+        other.map(|other| other.name_any())
     }
 
     /// Writes what was found to the KubernetesCluster's status, unless it says so already.
@@ -229,6 +256,12 @@ impl Registry {
         changed.status = Some(KubernetesClusterStatus { status: reports, cluster_uid: uid, ..old });
         self.shared.requests.update_status(&changed).await.map(drop)
     }
+}
+
+/// What this issuer has reported about a cluster.
+pub(super) fn report(cluster: &KubernetesCluster) -> Option<&ClusterReport> {
+    let reports = cluster.status.as_ref().map(|status| status.status.as_slice()).unwrap_or_default();
+    reports.iter().find(|report| report.owner.as_deref() == Some(OWNER))
 }
 
 pub(super) fn secret_name(cluster: &KubernetesCluster) -> String {

@@ -7,8 +7,8 @@
 //! ```
 
 use certmesh_api::certificates::{
-    CertificateSummary, IssuedCertificateState, IssuedCertificateStatus, ObjectRef, ObservedIntent,
-    RecordedTrust, RootCertificateAuthority,
+    CertificateSummary, IssuedCertificate, IssuedCertificateState, IssuedCertificateStatus, ObjectRef,
+    ObservedIntent, RecordedTrust, RootCertificateAuthority,
 };
 use certmesh_api::conditions::{self, READY, RECONCILING, STALLED};
 use certmesh_x509::Fingerprint;
@@ -16,7 +16,6 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
-use super::Observed;
 use super::problem::{Kind, Problem};
 use crate::agent::report::{CA_EXPIRING, CLOCK_SKEW};
 use crate::decision::{Event, Severity};
@@ -56,26 +55,25 @@ impl Headline {
 
 /// The agent's report on this intent. One about another intent of the same name says nothing.
 pub(super) fn report<'a>(
-    observed: &Observed<'_>,
+    intent: &IssuedCertificate,
     status: Option<&'a IssuedCertificateStatus>,
 ) -> Option<&'a IssuedCertificateStatus> {
-    let uid = observed.intent.object.uid()?;
+    let uid = intent.uid()?;
     status.filter(|status| status.observed.as_ref().is_some_and(|observed| observed.intent_uid == uid))
 }
 
 /// The status that the intent should have, and when it has to be looked at again. Nothing when there is nothing to say.
 pub(super) fn status(
     now: Timestamp,
-    observed: &Observed<'_>,
+    intent: &IssuedCertificate,
     report: Option<&IssuedCertificateStatus>,
     headline: Option<&Headline>,
     trust: Option<&Trust<'_>>,
 ) -> Option<IssuedCertificateStatus> {
-    let intent = observed.intent.object;
     let generation = intent.metadata.generation.unwrap_or_default();
     let previous = intent.status.clone().unwrap_or_default();
     let mut status = match report {
-        Some(report) => translated(report, observed),
+        Some(report) => translated(report, intent),
         None => previous.clone(),
     };
     status.trust = recorded(&status, trust).or_else(|| previous.trust.clone());
@@ -149,8 +147,7 @@ fn recorded(status: &IssuedCertificateStatus, trust: Option<&Trust<'_>>) -> Opti
 }
 
 /// The agent's word about the copy, as a word about the intent.
-fn translated(report: &IssuedCertificateStatus, observed: &Observed<'_>) -> IssuedCertificateStatus {
-    let intent = observed.intent.object;
+fn translated(report: &IssuedCertificateStatus, intent: &IssuedCertificate) -> IssuedCertificateStatus {
     let latest = intent.metadata.generation.unwrap_or_default();
     let seen = report.observed.as_ref();
     let generation = seen.map_or(0, |seen| seen.intent_generation).clamp(0, latest);

@@ -20,9 +20,9 @@ mod propagate;
 mod retire;
 mod unclaimed;
 
-use certmesh_api::ClusterName;
 use certmesh_api::certificates::{CertificateRequest, CertificateRequestState, IssuedCertificate};
 use certmesh_api::names::finalizers;
+use certmesh_api::{ClusterName, ClusterNameError};
 use certmesh_x509::{IntermediateParameters, PublicKey};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -50,7 +50,7 @@ pub fn decide(now: Timestamp, observed: &Observed<'_>) -> Decision {
         let mut decision =
             Decision { effects: retirement.effects, wake_at: retirement.wake_at, ..Decision::default() };
         if let Some(headline) = retirement.headline {
-            conclude(now, observed, None, Some(&headline), None, &mut decision);
+            conclude(now, observed.intent.object, None, Some(&headline), None, &mut decision);
         }
         return decision;
     }
@@ -65,8 +65,24 @@ pub fn decide(now: Timestamp, observed: &Observed<'_>) -> Decision {
         Remote::Unreachable { error } => {
             disconnected(now, observed, &trust, &cluster_unreachable(observed.cluster, error))
         }
+        Remote::Refused { error } => {
+            disconnected(now, observed, &trust, &cluster_refused(observed.cluster, error))
+        }
         Remote::Unregistered => disconnected(now, observed, &trust, &cluster_unregistered(observed.cluster)),
     }
+}
+
+/// An intent in a namespace that cannot be a cluster's: `default` and `kube-*`. Nothing is done for it but to say so.
+pub fn decide_misplaced(now: Timestamp, intent: &IssuedCertificate, error: &ClusterNameError) -> Decision {
+    let mut decision = Decision::default();
+    if intent.metadata.deletion_timestamp.is_none() {
+        let message = format!(
+            "the namespace of an intent is the cluster that it is for, but {error}; move the intent to a registered cluster's namespace"
+        );
+        let headline = Headline::stalled("InvalidNamespace", message);
+        conclude(now, intent, None, Some(&headline), None, &mut decision);
+    }
+    decision
 }
 
 fn disconnected(
@@ -77,13 +93,17 @@ fn disconnected(
 ) -> Decision {
     let own = trust.as_ref().err().filter(|problem| problem.kind == Kind::Refuse).map(Headline::of);
     let mut decision = Decision::default();
-    conclude(now, observed, None, own.as_ref().or(Some(headline)), None, &mut decision);
+    conclude(now, observed.intent.object, None, own.as_ref().or(Some(headline)), None, &mut decision);
     decision
 }
 
 fn cluster_unreachable(cluster: &ClusterName, error: &str) -> Headline {
     let message = format!("cluster {cluster} cannot be reached, trying again: {error}");
     Headline::waiting("ClusterUnreachable", message)
+}
+
+fn cluster_refused(cluster: &ClusterName, error: &str) -> Headline {
+    Headline::stalled("ClusterRefused", format!("cluster {cluster} is not served: {error}"))
 }
 
 fn cluster_unregistered(cluster: &ClusterName) -> Headline {
@@ -96,14 +116,14 @@ fn cluster_unregistered(cluster: &ClusterName) -> Headline {
 /// Writes the intent's status if it says anything new.
 fn conclude(
     now: Timestamp,
-    observed: &Observed<'_>,
+    intent: &IssuedCertificate,
     report: Option<&certmesh_api::certificates::IssuedCertificateStatus>,
     headline: Option<&Headline>,
     trust: Option<&Trust<'_>>,
     decision: &mut Decision,
 ) {
-    let previous = observed.intent.object.status.as_ref();
-    let status = mirror::status(now, observed, report, headline, trust);
+    let previous = intent.status.as_ref();
+    let status = mirror::status(now, intent, report, headline, trust);
     if let Some(end) = status.as_ref().or(previous).and_then(mirror::end_of_readiness) {
         decision.wake(end);
     }
@@ -130,16 +150,16 @@ impl<'a> Connected<'a, '_> {
         if let Some(foreign) = copy.filter(|copy| !propagate::is_ours(self.observed, copy)) {
             let message = propagate::not_ours(&name_of(foreign), self.observed.cluster.as_str());
             let headline = Headline::stalled("CopyNotOurs", message);
-            conclude(self.now, self.observed, None, Some(&headline), None, &mut decision);
+            conclude(self.now, self.observed.intent.object, None, Some(&headline), None, &mut decision);
             return decision;
         }
         self.propagate(copy, &mut decision);
         let problem = self.answer(&mut decision);
-        let report = mirror::report(self.observed, copy.and_then(|copy| copy.status.as_ref()));
+        let report = mirror::report(self.observed.intent.object, copy.and_then(|copy| copy.status.as_ref()));
         let headline =
             self.headline(problem.as_ref()).or_else(|| self.silence(report.is_some(), &mut decision));
         let trust = self.trust.as_ref().ok();
-        conclude(self.now, self.observed, report, headline.as_ref(), trust, &mut decision);
+        conclude(self.now, self.observed.intent.object, report, headline.as_ref(), trust, &mut decision);
         decision
     }
 

@@ -53,6 +53,11 @@ pub enum Remote<'a> {
         /// Why.
         error: &'a str,
     },
+    /// Its registration is not in order: a person has to act.
+    Refused {
+        /// Why, and what to do.
+        error: &'a str,
+    },
     /// It is not registered (any more).
     Unregistered,
 }

@@ -33,6 +33,10 @@ pub(super) fn retire(now: Timestamp, observed: &Observed<'_>) -> Retirement {
         Remote::Unreachable { error } => {
             Retirement { headline: Some(unreachable(observed, error)), ..Retirement::default() }
         }
+        Remote::Refused { error } => {
+            let headline = super::cluster_refused(observed.cluster, error);
+            Retirement { headline: Some(headline), ..Retirement::default() }
+        }
         Remote::Connected { copy, request, .. } => match copy.map(|copy| copy.object) {
             Some(copy) if propagate::is_ours(observed, copy) => dismiss(now, observed, copy),
             Some(_) => release(observed, None),
