@@ -1,8 +1,10 @@
 //! The copy of an intent in the remote cluster, and what its agent says about it.
 
+use certmesh_api::ClusterName;
 use certmesh_api::certificates::{IssuedCertificateState, IssuedCertificateStatus};
 use certmesh_api::conditions::{READY, RECONCILING, STALLED};
 use certmesh_api::names::{annotations, finalizers, labels};
+use certmesh_workflow::issuer;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 
@@ -254,6 +256,41 @@ fn a_cluster_that_cannot_be_reached_keeps_its_word_until_the_certificate_ends() 
     world.link = Link::Gone;
     world.settle_issuer();
     assert_eq!(reason(&world.status(), STALLED), Some("ClusterUnregistered"));
+}
+
+#[test]
+fn a_registration_that_is_refused_needs_a_person() {
+    let mut world = World::finished();
+    world.link = Link::Refused;
+    world.settle_issuer();
+    let status = world.status();
+    assert_eq!(reason(&status, STALLED), Some("ClusterRefused"));
+    assert_eq!(status.error, "cluster cluster-1 is not served: its kubeconfig has exec: use a token");
+    assert_eq!(reason(&status, READY), Some("ClusterRefused"), "what is in place is still good");
+    world.delete_intent();
+    world.settle_issuer();
+    assert!(world.intent().metadata.deletion_timestamp.is_some(), "there may be a copy to clean up");
+    assert_eq!(reason(&world.status(), STALLED), Some("ClusterRefused"));
+}
+
+#[test]
+fn an_intent_where_no_cluster_can_be_is_told_so_once() {
+    let mut intent = crate::world::intent();
+    intent.metadata.namespace = Some("default".to_owned());
+    let error = "default".parse::<ClusterName>().unwrap_err();
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let decision = issuer::decide_misplaced(now, &intent, &error);
+    let status = decision.status.unwrap();
+    assert!(decision.effects.is_empty());
+    assert_eq!(reason(&status, STALLED), Some("InvalidNamespace"));
+    assert!(
+        status.error.ends_with("move the intent to a registered cluster's namespace"),
+        "{}",
+        status.error
+    );
+    assert_eq!(decision.events.len(), 1);
+    intent.status = Some(status);
+    assert!(issuer::decide_misplaced(now, &intent, &error).is_empty(), "and not again");
 }
 
 #[test]

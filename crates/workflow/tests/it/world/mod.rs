@@ -49,6 +49,7 @@ pub struct Cluster {
 pub enum Link {
     Up,
     Down,
+    Refused,
     Gone,
 }
 
@@ -307,6 +308,7 @@ impl World {
                 request: examined(request, request_facts.as_deref()),
             },
             Link::Down => Remote::Unreachable { error: "connection refused" },
+            Link::Refused => Remote::Refused { error: "its kubeconfig has exec: use a token" },
             Link::Gone => Remote::Unregistered,
         };
         let observed = issuer::Observed {
