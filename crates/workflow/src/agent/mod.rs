@@ -51,7 +51,7 @@ pub fn decide(now: Timestamp, observed: &Observed<'_>) -> Decision {
     if observed.copy.object.metadata.deletion_timestamp.is_some() {
         return retire::retire(now, observed);
     }
-    match (&observed.copy.facts.origin, &observed.copy.facts.intent.target) {
+    match (&observed.copy.facts.origin, &observed.copy.object.spec.issued_certificate_secret) {
         (Some(origin), Some(target)) => conclude(now, observed, origin, pass(now, observed, origin, target)),
         (None, _) | (_, None) => Decision::default(),
     }

@@ -25,7 +25,7 @@ pub(super) struct Report {
     pub(super) stage: Stage,
     /// CamelCase.
     pub(super) reason: &'static str,
-    /// For people; ends with the next action.
+    /// For people; ends with the next action. Never with the time of the pass in it, or every pass would write it again.
     pub(super) message: String,
     pub(super) is_skew: bool,
     pub(super) attempts: u32,
@@ -66,7 +66,7 @@ impl Report {
     }
 
     fn headline(&self, still_ready: bool) -> Headline {
-        let (reason, message) = (self.reason, self.message.clone());
+        let (reason, message) = (self.reason, text::bounded(&self.message));
         match self.stage {
             Stage::Finished => Headline::Ready { reason, message },
             Stage::Failed => Headline::Stalled { reason, message, still_ready },

@@ -20,7 +20,7 @@ const SHORTEST_LIFETIME: u64 = 60;
 pub struct IntentFacts {
     /// The certificate to issue, or what is wrong with the spec.
     pub wanted: Result<Wanted, SpecProblem>,
-    /// Where the agent writes it. Nothing: the sidecar agent keeps it in memory.
+    /// Where the agent writes it. Nothing: nowhere (the sidecar agent keeps it in memory), or it is not named in full.
     pub target: Option<ObjectRef>,
     /// The nonce with which a person asked for a renewal.
     pub renew: Option<Digest>,
@@ -209,7 +209,7 @@ fn read(object: &IssuedCertificate, intent: &ObjectRef) -> IntentFacts {
     let says = |key, value| annotation(object, key) == Some(value);
     IntentFacts {
         wanted: wanted(&object.spec, intent),
-        target: object.spec.issued_certificate_secret.clone(),
+        target: object.spec.issued_certificate_secret.clone().filter(|target| !is_incomplete(target)),
         renew: annotation(object, annotations::RENEW).map(|nonce| Digest::of(nonce.as_bytes())),
         adopt: says(annotations::ADOPT, "true"),
         replace_root: says(annotations::REPLACE_ROOT, "true"),

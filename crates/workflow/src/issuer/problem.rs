@@ -15,7 +15,8 @@ use crate::examine::{Authorities, RequestFacts, SigningCaFacts, Wanted};
 use crate::need::Need;
 use crate::trust::Trust;
 
-/// Why nothing is signed, in words that say what to do.
+/// Why nothing is signed, in words that say what to do. Never with the time of the pass in them: they would be written
+/// again in every pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     pub(super) kind: Kind,
@@ -157,11 +158,10 @@ impl<'a> Candidate<'a, '_> {
             Problem::refuse(
                 "CaNotWhole",
                 format!(
-                    "the signing CA Secret {} is valid from {} to {}, it is {}: put a valid CA in a new Secret and rotate to it",
+                    "the signing CA Secret {} is valid only from {} to {}: put a valid CA in a new Secret and rotate to it",
                     self.name,
                     path.not_before(),
-                    path.not_after(),
-                    crate::schedule::whole(self.now)
+                    path.not_after()
                 ),
             )
         })
@@ -277,7 +277,7 @@ impl<'a, 'o> Request<'a, 'o> {
             kind: Kind::Pass { until: Some(until) },
             reason: "BudgetSpent",
             message: format!(
-                "cluster {cluster} has spent its budget of signatures (10 a second, 500 at once): its next one is signed from {until} on"
+                "cluster {cluster} has spent its budget of signatures (10 a second, 500 at once): the request is signed when its turn comes"
             ),
         })
     }

@@ -20,12 +20,20 @@ const OF_THE_COPY: [&str; 4] = [
     annotations::TRUST_FINGERPRINT,
 ];
 
-/// Whether an object at the copy's name is a copy of this intent. The intent's uid does not count: a cluster that is
-/// registered again, or a restored management cluster, finds its own.
+/// Whether an object at the copy's name is a copy of this intent: it names the intent, or the intent's uid, so that an edit
+/// of one of them is undone and does not disown it. A cluster that is registered again, or a restored management cluster,
+/// finds its own by the name. One whose annotations were all wiped is told by our label and finalizer.
 pub(super) fn is_ours(observed: &Observed<'_>, copy: &IssuedCertificate) -> bool {
-    let intent = name_of(observed.intent.object).to_string();
+    let intent = observed.intent.object;
+    let named = annotation(copy, annotations::INTENT);
+    let uid = annotation(copy, annotations::INTENT_UID);
+    named == Some(name_of(intent).to_string().as_str())
+        || uid.is_some() && uid == intent.metadata.uid.as_deref()
+        || (named, uid) == (None, None) && has_label(observed, copy) && has_finalizer(copy)
+}
+
+fn has_label(observed: &Observed<'_>, copy: &IssuedCertificate) -> bool {
     copy.labels().get(labels::CLUSTER).map(String::as_str) == Some(observed.cluster.as_str())
-        && annotation(copy, annotations::INTENT) == Some(intent.as_str())
 }
 
 /// Makes the copy what it should be.
@@ -62,6 +70,7 @@ fn is_true(observed: &Observed<'_>, copy: &IssuedCertificate, trust: Option<Fing
     let ours = copy.annotations().iter().filter(|(key, _)| key.starts_with(annotations::PREFIX));
     copy.spec == observed.intent.object.spec
         && ours.eq(notes.iter())
+        && has_label(observed, copy)
         && (!needs_finalizer(copy) || has_finalizer(copy))
 }
 

@@ -55,6 +55,13 @@ fn edits_of_a_copy_are_undone_and_others_notes_are_kept() {
             drop(copy.annotations_mut().insert(annotations::INTENT_UID.into(), "forged".into()))
         }),
         ("the finalizer", |copy| copy.finalizers_mut().clear()),
+        ("the label", |copy| drop(copy.labels_mut().remove(labels::CLUSTER))),
+        ("the intent's name", |copy| {
+            drop(copy.annotations_mut().insert(annotations::INTENT.into(), "cluster-1/other".into()))
+        }),
+        ("all that we noted", |copy| {
+            copy.annotations_mut().retain(|key, _| !key.starts_with(annotations::PREFIX))
+        }),
     ];
     for (name, edit) in edits {
         let mut world = World::finished();
@@ -81,10 +88,13 @@ fn edits_of_a_copy_are_undone_and_others_notes_are_kept() {
 fn a_copy_that_is_not_ours_is_left_alone_and_said() {
     let foreign: &[(&str, fn(&mut certmesh_api::certificates::IssuedCertificate))] = &[
         ("of another intent", |copy| {
-            drop(copy.annotations_mut().insert(annotations::INTENT.into(), "cluster-1/other".into()))
+            copy.annotations_mut().insert(annotations::INTENT.into(), "cluster-1/other".into());
+            copy.annotations_mut().insert(annotations::INTENT_UID.into(), "another".into());
         }),
         ("of another cluster's issuer", |copy| {
-            drop(copy.labels_mut().insert(labels::CLUSTER.into(), "cluster-2".into()))
+            copy.labels_mut().insert(labels::CLUSTER.into(), "cluster-2".into());
+            copy.annotations_mut().insert(annotations::INTENT.into(), "cluster-2/istio".into());
+            copy.annotations_mut().insert(annotations::INTENT_UID.into(), "another".into());
         }),
         ("made by hand", |copy| copy.metadata = pki::metadata(&copy_name())),
     ];

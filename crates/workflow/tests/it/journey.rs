@@ -4,7 +4,9 @@ use certmesh_api::certificates::IssuedCertificateState;
 use certmesh_api::conditions::READY;
 use certmesh_x509::Certificate;
 
-use crate::world::{HOST, World, pki, reason};
+use k8s_openapi::ByteString;
+
+use crate::world::{HOST, World, reason, target};
 
 #[test]
 fn an_intent_becomes_a_certificate_in_ten_writes() {
@@ -48,5 +50,23 @@ fn a_finished_certificate_costs_nothing_until_its_renewal() {
     assert_eq!(world.delivered, [&first, &second].map(Certificate::fingerprint));
     assert_eq!(world.writes.len(), writes + 8, "{:?}", &world.writes[writes..]);
     assert!(second.not_before() < first.not_after());
-    let _ = pki::DAY;
+}
+
+#[test]
+fn an_unchanged_root_set_keeps_its_bytes() {
+    let mut world = World::finished();
+    // The same root as a person would have it: a comment, other line ends.
+    let pem = world.authority.certificate().to_pem().replace('\n', "\r\n");
+    let by_hand = format!("# the root of cluster.local\r\n{pem}");
+    world.remote.secrets.edit(&target(), |secret| {
+        secret
+            .data
+            .as_mut()
+            .unwrap()
+            .insert("root-cert.pem".into(), ByteString(by_hand.clone().into_bytes()));
+    });
+    world.run_for(85 * 24 * 60 * 60);
+    assert_eq!(world.delivered.len(), 2, "it was renewed");
+    let file = world.issued().unwrap().data.as_ref().unwrap()["root-cert.pem"].0.clone();
+    assert_eq!(String::from_utf8(file).unwrap(), by_hand);
 }

@@ -158,11 +158,22 @@ proptest! {
         while world.try_settle().is_err() {}
         let (agent, issuer) = (world.agent_decision().unwrap(), world.issuer_decision().unwrap());
         prop_assert!(agent.is_empty() && issuer.is_empty(), "{agent:?}\n{issuer:?}");
+        let wakes = agent.wake_at.into_iter().chain(issuer.wake_at).min();
         prop_assert_eq!(format!("{agent:?}"), format!("{:?}", world.agent_decision().unwrap()));
         prop_assert_eq!(format!("{issuer:?}"), format!("{:?}", world.issuer_decision().unwrap()));
         let delivered = world.delivered.iter().collect::<std::collections::BTreeSet<_>>().len();
         prop_assert_eq!(delivered, world.delivered.len(), "no certificate is delivered twice");
         headlines_are_whole(&world)?;
+        // Time alone changes nothing before the wake-up that was asked for.
+        let now = world.now;
+        for later in [1, 59, 3600, 24 * 3600].map(|count| now + seconds(count)) {
+            if wakes.is_none_or(|at| later < at) {
+                world.now = later;
+                let (agent, issuer) = (world.agent_decision().unwrap(), world.issuer_decision().unwrap());
+                prop_assert!(agent.is_empty() && issuer.is_empty(), "{agent:?}\n{issuer:?}");
+            }
+        }
+        world.now = now;
 
         mend(&mut world);
         world.run_for(2 * 3600);

@@ -82,8 +82,10 @@ const REFUSALS: &[(&str, &str, &str, Change)] = &[
             drop(secret.data.as_mut().unwrap().insert("ca-key.pem".into(), ByteString(key)))
         });
     }),
-    ("a CA that is over", "CaNotWhole", "valid from", |world| world.now += seconds(11 * 365 * 24 * 3600)),
-    ("a CA that has not begun", "CaNotWhole", "valid from", |world| world.now -= seconds(7200)),
+    ("a CA that is over", "CaNotWhole", "valid only from", |world| {
+        world.now += seconds(11 * 365 * 24 * 3600)
+    }),
+    ("a CA that has not begun", "CaNotWhole", "valid only from", |world| world.now -= seconds(7200)),
     ("another root in the CA's Secret", "RootReplaced", "put the new CA in a new Secret", |world| {
         let other = pki::root("root-a", world.now, 10 * pki::YEAR);
         world.put_ca("ca-a", &other);
@@ -181,6 +183,7 @@ const WAITS: &[(&str, &str, bool, Change)] = &[
         world.remote.requests.edit(&copy_name(), |request| request.metadata.annotations = None);
     }),
     ("no CA", "CaMissing", true, |world| drop(world.management.secrets.remove(&ca_name("ca-a")))),
+    ("a CA that cannot be read", "CaUnreadable", true, |world| world.ca_error = Some("etcd is away")),
     ("no budget", "BudgetSpent", false, |world| world.exhausted_until = Some(world.now + seconds(20))),
 ];
 

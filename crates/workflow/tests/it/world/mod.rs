@@ -75,6 +75,8 @@ pub struct World {
     pub settings: Settings,
     pub link: Link,
     pub exhausted_until: Option<Timestamp>,
+    /// Reading CA Secrets fails with this.
+    pub ca_error: Option<&'static str>,
     pub authority: CertificateAuthority,
     pub crash: Option<Crash>,
     /// Every write, in order: who and what.
@@ -108,6 +110,7 @@ impl World {
             },
             link: Link::Up,
             exhausted_until: None,
+            ca_error: None,
             authority: authority.clone(),
             crash: None,
             writes: Vec::new(),
@@ -316,11 +319,18 @@ impl World {
             cluster: &self.cluster,
             intent: Examined { object: intent, facts: &facts },
             remote,
-            signer: signer.as_deref().map_or(Authority::Missing, Authority::Found),
-            other: other.as_deref().map_or(Authority::Missing, Authority::Found),
+            signer: self.authority_of(signer.as_deref()),
+            other: self.authority_of(other.as_deref()),
             exhausted_until: self.exhausted_until,
         };
         Some(with(&observed))
+    }
+
+    fn authority_of<'a>(&self, facts: Option<&'a examine::SigningCaFacts>) -> Authority<'a> {
+        match self.ca_error {
+            Some(error) => Authority::Unreadable { error },
+            None => facts.map_or(Authority::Missing, Authority::Found),
+        }
     }
 
     /// Issuer and agent take turns until the request is there and the issuer has not seen it.
