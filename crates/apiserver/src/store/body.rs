@@ -78,6 +78,7 @@ fn normalize(definition: &ResourceDefinition, object: &mut Object) -> Result<Vec
     let unknown = strategy.decode(object, definition)?;
     if *definition.id.group == *"events.k8s.io" {
         convert_event(object, true);
+        object.insert("apiVersion".to_owned(), json!("v1"));
     }
     object_meta::drop_empty(object);
     object_meta::metadata_mut(object).shift_remove("managedFields");

@@ -208,8 +208,8 @@ impl View<'_> {
 
     fn role_binding(&self, name: Value, age: Value) -> Vec<Value> {
         let subjects = |kind: &str| {
-            let named = self.list("/subjects").filter(|s| s.get("kind") == Some(&json!(kind)));
-            let names: Vec<String> = named
+            let of_kind = self.list("/subjects").filter(|s| s.get("kind") == Some(&json!(kind)));
+            let names: Vec<String> = of_kind
                 .map(|s| {
                     let text = |field: &str| s.get(field).and_then(Value::as_str).unwrap_or_default();
                     match kind {
