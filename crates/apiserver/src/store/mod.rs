@@ -48,7 +48,7 @@ use self::controllers::Tasks;
 use self::state::{State, object_key};
 use self::subscribers::Subscribers;
 use crate::patch::Patch;
-use crate::rbac::{Attributes, Decision, UserInfo};
+use crate::rbac::{Attributes, Decision, Rule, UserInfo};
 use crate::resource::{GroupResource, GroupVersionResource, ResourceDefinition, Verb};
 use crate::status::ApiStatus;
 
@@ -275,6 +275,11 @@ impl Store {
     /// Whether the stored RBAC objects allow this.
     pub fn authorize(&self, user: &UserInfo, attributes: &Attributes) -> Decision {
         self.policy.current(&self.state).authorize(user, attributes)
+    }
+
+    /// Every rule that applies to the user in this namespace or in the whole cluster.
+    pub fn rules_for(&self, user: &UserInfo, namespace: &str) -> Vec<Rule> {
+        self.policy.current(&self.state).rules_for(user, namespace)
     }
 
     // A poisoned lock means that a writer panicked; every commit is whole before it is visible, so the state is sound.
