@@ -1,4 +1,4 @@
-//! Request bodies: JSON or YAML bytes to values, noting keys that were given twice.
+//! Request bodies: JSON, YAML or protobuf bytes to values, noting keys that were given twice.
 
 use std::{
     cell::RefCell,
@@ -9,7 +9,10 @@ use bytes::Bytes;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::negotiate::BodyFormat;
+use super::{
+    negotiate::{BodyFormat, MEDIA_TYPES},
+    protobuf::{self, ProtobufError},
+};
 use crate::{status::ApiStatus, store::ObjectBody};
 
 /// Reads an object. `kind` is what the endpoint takes, for the message when the body is something else entirely.
@@ -19,6 +22,13 @@ pub(crate) fn object(format: BodyFormat, body: &Bytes, kind: &str) -> Result<Obj
     let value = match format {
         BodyFormat::Json => from_json(seed, body),
         BodyFormat::Yaml => from_yaml(body),
+        BodyFormat::Protobuf => match protobuf::object(body) {
+            // As on the real server, whose custom resources have no protobuf form.
+            Err(ProtobufError::UnknownKind { .. }) => {
+                return Err(ApiStatus::unsupported_media_type(&MEDIA_TYPES));
+            }
+            read => read.map_err(|error| error.to_string()),
+        },
     }
     .map_err(|error| unrecognized(kind, body, &error))?;
     if !value.is_object() {

@@ -1,14 +1,14 @@
 //! Content negotiation: which form of an answer a client accepts, and what its request body is written in.
 //!
 //! Answers are JSON or YAML, and an object or list can be asked for whole, as its metadata alone, or as the table that
-//! `kubectl get` prints (`application/json;as=Table;v=v1;g=meta.k8s.io`). Protobuf is never spoken: a client that
-//! accepts it gets JSON, which every Kubernetes client reads by its `Content-Type`; one that sends it is told 415.
+//! `kubectl get` prints (`application/json;as=Table;v=v1;g=meta.k8s.io`). Protobuf is read but never written: a client that
+//! accepts it gets JSON, which every Kubernetes client reads by its `Content-Type`.
 
 use http::{HeaderMap, header};
 
 use crate::status::ApiStatus;
 
-const MEDIA_TYPES: [&str; 2] = ["application/json", "application/yaml"];
+pub(crate) const MEDIA_TYPES: [&str; 2] = ["application/json", "application/yaml"];
 
 /// How an answer's bytes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub(crate) enum BodyFormat {
     Json,
     /// `application/yaml`.
     Yaml,
+    /// `application/vnd.kubernetes.protobuf`; built-in kinds only.
+    Protobuf,
 }
 
 /// One clause of an `Accept` header.
@@ -148,6 +150,11 @@ pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> bool {
         .is_some_and(is_aggregated)
 }
 
+/// Whether the client names one of these media types.
+pub(crate) fn accepts(headers: &HeaderMap, media_types: &[&str]) -> bool {
+    media_ranges(headers).iter().any(|range| media_types.contains(&range.media_type))
+}
+
 /// The media type of the body, without parameters.
 pub(crate) fn content_type(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
@@ -159,6 +166,7 @@ pub(crate) fn body_format(headers: &HeaderMap) -> Result<BodyFormat, ApiStatus> 
     match content_type(headers) {
         None | Some("application/json") => Ok(BodyFormat::Json),
         Some("application/yaml") => Ok(BodyFormat::Yaml),
+        Some("application/vnd.kubernetes.protobuf") => Ok(BodyFormat::Protobuf),
         Some(_) => Err(ApiStatus::unsupported_media_type(&MEDIA_TYPES)),
     }
 }
@@ -224,8 +232,7 @@ mod tests {
             body_format(&headers(header::CONTENT_TYPE, "application/yaml; charset=utf-8")),
             Ok(BodyFormat::Yaml)
         );
-        let error =
-            body_format(&headers(header::CONTENT_TYPE, "application/vnd.kubernetes.protobuf")).unwrap_err();
+        let error = body_format(&headers(header::CONTENT_TYPE, "text/plain")).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the body of the request was in an unknown format - accepted media types include: \
