@@ -90,17 +90,23 @@ impl fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// An empty cluster on the system's clock. `name` is for people: kubeconfigs and logs show it.
+    /// A cluster on the system's clock that holds what every new cluster holds. `name` is for people: kubeconfigs and logs
+    /// show it.
     pub fn new(name: &str) -> Result<Self, ClusterError> {
-        Self::with_store(name, Store::new(StoreConfig::new(Arc::new(Timestamp::now), Arc::new(random_bits))))
+        let serving_identity = serving_identity(name)?;
+        let mut config = StoreConfig::new(Arc::new(Timestamp::now), Arc::new(random_bits));
+        config.root_ca = Some(serving_identity.ca_pem().to_owned());
+        Self::around(name, Store::new(config), serving_identity)
     }
 
     /// A cluster around a store of one's own making: another clock, other limits, objects already in it.
     pub fn with_store(name: &str, store: Store) -> Result<Self, ClusterError> {
+        Self::around(name, store, serving_identity(name)?)
+    }
+
+    fn around(name: &str, store: Store, serving_identity: ServingIdentity) -> Result<Self, ClusterError> {
         let keys_error = |source| ClusterError::Keys { cluster: name.to_owned(), source };
         let signer = TokenSigner::generate(TOKEN_ISSUER).map_err(keys_error)?;
-        let serving_identity = ServingIdentity::generate()
-            .map_err(|source| ClusterError::Certificate { cluster: name.to_owned(), source })?;
         let commits = Arc::new(CommitSignals::default());
         let signals = Arc::clone(&commits);
         let subscription =
@@ -146,9 +152,12 @@ impl Cluster {
 
     /// A client in this process that acts as `user`, under RBAC as any other. Must be called on a tokio runtime.
     pub fn client(&self, user: UserInfo) -> kube::Client {
-        let service =
-            ApiService::in_process(self.clone(), Identity::authenticated(user), self.inner.closing.clone());
-        kube::Client::new(service, "default")
+        kube::Client::new(self.service(user), "default")
+    }
+
+    /// The HTTP service that answers `user`, for those who want to speak HTTP themselves.
+    pub fn service(&self, user: UserInfo) -> ApiService {
+        ApiService::in_process(self.clone(), Identity::authenticated(user), self.inner.closing.clone())
     }
 
     /// Makes `token` a credential of `user` for requests over the network.
@@ -207,6 +216,11 @@ impl Cluster {
     pub(crate) fn commits(&self, resource: &GroupResource) -> watch::Receiver<u64> {
         self.inner.commits.subscribe(resource)
     }
+}
+
+fn serving_identity(cluster: &str) -> Result<ServingIdentity, ClusterError> {
+    ServingIdentity::generate()
+        .map_err(|source| ClusterError::Certificate { cluster: cluster.to_owned(), source })
 }
 
 fn random_bits() -> u64 {

@@ -206,7 +206,9 @@ impl Connection {
         self,
         stream: TcpStream,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let stream = timeout(self.limits.handshake_timeout, self.tls.accept(stream)).await??;
+        let handshake = timeout(self.limits.handshake_timeout, self.tls.accept(stream));
+        let Some(stream) = self.stopping.run_until_cancelled(handshake).await else { return Ok(()) };
+        let stream = stream??;
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.header_timeout);
         builder

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::{
     Call,
-    discovery::{self, Group},
     response::{self, ApiResponse},
+    served::{self, Group, Served, ServedSubresource},
 };
-use crate::resource::{ResourceDefinition, Scope, SubresourceDefinition};
+use crate::resource::Scope;
 
 const CONTENT_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
@@ -26,7 +26,7 @@ pub(super) fn groups(call: &Call<'_>) -> ApiResponse {
 }
 
 fn document(call: &Call<'_>, wanted: fn(&Group) -> bool) -> ApiResponse {
-    let groups = discovery::served(call.cluster.store());
+    let groups = served::groups(call.cluster.store());
     let items: Vec<Value> = groups.iter().filter(|group| wanted(group)).map(group_discovery).collect();
     let document = json!({
         "kind": "APIGroupDiscoveryList",
@@ -69,8 +69,7 @@ fn group_discovery(group: &Group) -> Value {
         .versions
         .iter()
         .map(|(version, resources)| {
-            let resources: Vec<Value> =
-                resources.iter().map(|resource| resource_discovery(resource)).collect();
+            let resources: Vec<Value> = resources.iter().map(resource_discovery).collect();
             json!({"version": &**version, "resources": resources, "freshness": "Current"})
         })
         .collect();
@@ -82,20 +81,17 @@ fn group_discovery(group: &Group) -> Value {
     json!({"metadata": metadata, "versions": versions})
 }
 
-fn scope(resource: &ResourceDefinition) -> &'static str {
-    match resource.scope {
+fn resource_discovery(resource: &Served) -> Value {
+    let scope = match resource.scope {
         Scope::Namespaced => "Namespaced",
         Scope::Cluster => "Cluster",
-    }
-}
-
-fn resource_discovery(resource: &ResourceDefinition) -> Value {
+    };
     let mut value = json!({
-        "resource": &*resource.id.resource,
-        "responseKind": {"group": &*resource.id.group, "version": &*resource.id.version, "kind": &*resource.kind},
-        "scope": scope(resource),
+        "resource": &*resource.plural,
+        "responseKind": {"group": &*resource.group, "version": &*resource.version, "kind": &*resource.kind},
+        "scope": scope,
         "singularResource": &*resource.singular,
-        "verbs": discovery::verbs(&resource.verbs),
+        "verbs": resource.verb_names(),
     });
     if !resource.short_names.is_empty() {
         value["shortNames"] = json!(resource.short_names);
@@ -109,11 +105,12 @@ fn resource_discovery(resource: &ResourceDefinition) -> Value {
     value
 }
 
-fn subresource_discovery(subresource: &SubresourceDefinition) -> Value {
-    let kind = &subresource.kind;
+fn subresource_discovery(subresource: &ServedSubresource) -> Value {
     json!({
         "subresource": subresource.name,
-        "responseKind": {"group": &*kind.group, "version": &*kind.version, "kind": &*kind.kind},
-        "verbs": discovery::verbs(subresource.verbs),
+        "responseKind": {
+            "group": &*subresource.group, "version": &*subresource.version, "kind": &*subresource.kind,
+        },
+        "verbs": subresource.verb_names(),
     })
 }

@@ -20,11 +20,13 @@ mod negotiate;
 mod non_resource;
 mod openapi;
 mod options;
+mod protobuf;
 mod query;
 mod request_info;
 mod resources;
 mod response;
 mod review;
+mod served;
 mod view;
 mod watch;
 

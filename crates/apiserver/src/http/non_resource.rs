@@ -66,6 +66,7 @@ pub(super) fn answer(call: &Call<'_>, path: &str) -> Result<ApiResponse, ApiStat
             None => Ok(response::page_not_found()),
         },
         ["apis", group, version] => resource_list(call, group, version),
+        ["openapi", "v2"] => Ok(openapi::version_2(call)),
         ["openapi", "v3", rest @ ..] => Ok(openapi::answer(call, rest)),
         ["openid", "v1", "jwks"] => {
             let keys = call.cluster.authenticator().signer().json_web_key_set();

@@ -143,7 +143,7 @@ impl Target<'_> {
         }
         let timeout = call.query.seconds("timeoutSeconds")?.unwrap_or_else(watch::default_timeout);
         // Before the cursor is placed, so that no commit after it goes unnoticed.
-        let commits = call.cluster.commits(&self.resource.group_resource());
+        let commits = call.cluster.commits(&self.resource.internals.storage);
         let cursor =
             match self.store.watch_start(&self.resource.id, self.namespace, &options::watch(call.query)?) {
                 Ok(cursor) => cursor,

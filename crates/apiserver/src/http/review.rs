@@ -15,9 +15,9 @@ use k8s_openapi::{
             UserInfo as ReviewUser,
         },
         authorization::v1::{
-            LocalSubjectAccessReview, NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReview,
-            SelfSubjectRulesReview, SubjectAccessReview, SubjectAccessReviewSpec, SubjectAccessReviewStatus,
-            SubjectRulesReviewStatus,
+            LocalSubjectAccessReview, NonResourceAttributes, NonResourceRule, ResourceAttributes,
+            ResourceRule, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
+            SubjectAccessReviewSpec, SubjectAccessReviewStatus, SubjectRulesReviewStatus,
         },
     },
     serde::{Serialize, de::DeserializeOwned},
@@ -32,13 +32,35 @@ use super::{
     response::{self, ApiResponse},
 };
 use crate::{
-    rbac::{Attributes, Decision, UserInfo},
-    resource::{GroupKind, Verb},
+    rbac::{Attributes, Decision, Rule, UserInfo},
+    resource::{GroupKind, Scope, Verb},
     status::{ApiStatus, FieldError},
 };
 
 const AUTHENTICATION: &str = "authentication.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";
+
+/// A kind of review, for discovery.
+pub(super) struct ReviewKind {
+    pub(super) group: &'static str,
+    pub(super) plural: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) scope: Scope,
+}
+
+const fn kind(group: &'static str, plural: &'static str, kind: &'static str, scope: Scope) -> ReviewKind {
+    ReviewKind { group, plural, kind, scope }
+}
+
+/// The reviews that are resources of their own, all `v1`.
+pub(super) static KINDS: [ReviewKind; 6] = [
+    kind(AUTHENTICATION, "selfsubjectreviews", "SelfSubjectReview", Scope::Cluster),
+    kind(AUTHENTICATION, "tokenreviews", "TokenReview", Scope::Cluster),
+    kind(AUTHORIZATION, "localsubjectaccessreviews", "LocalSubjectAccessReview", Scope::Namespaced),
+    kind(AUTHORIZATION, "selfsubjectaccessreviews", "SelfSubjectAccessReview", Scope::Cluster),
+    kind(AUTHORIZATION, "selfsubjectrulesreviews", "SelfSubjectRulesReview", Scope::Cluster),
+    kind(AUTHORIZATION, "subjectaccessreviews", "SubjectAccessReview", Scope::Cluster),
+];
 
 /// The answer, if the request is for a review; `None` for everything else.
 pub(super) fn answer(call: &Call<'_>, request: &ResourceRequest) -> Option<Result<ApiResponse, ApiStatus>> {
@@ -243,7 +265,33 @@ fn self_subject_rules(call: &Call<'_>) -> Result<ApiResponse, ApiStatus> {
     let Some(namespace) = review.spec.namespace.as_deref().filter(|namespace| !namespace.is_empty()) else {
         return Err(ApiStatus::bad_request("no namespace on request"));
     };
-    let _ = namespace;
-    review.status = Some(SubjectRulesReviewStatus { incomplete: true, ..Default::default() });
+    let rules = call.cluster.store().rules_for(&call.identity.user, namespace);
+    review.status = Some(rules_status(&rules));
     created(call, &review)
+}
+
+fn rules_status(rules: &[Rule]) -> SubjectRulesReviewStatus {
+    let given = |list: &[String]| (!list.is_empty()).then(|| list.to_vec());
+    let (urls, resources): (Vec<_>, Vec<_>) =
+        rules.iter().partition(|rule| !rule.non_resource_urls.is_empty());
+    SubjectRulesReviewStatus {
+        evaluation_error: None,
+        incomplete: false,
+        non_resource_rules: urls
+            .into_iter()
+            .map(|rule| NonResourceRule {
+                non_resource_urls: given(&rule.non_resource_urls),
+                verbs: rule.verbs.clone(),
+            })
+            .collect(),
+        resource_rules: resources
+            .into_iter()
+            .map(|rule| ResourceRule {
+                api_groups: given(&rule.api_groups),
+                resource_names: given(&rule.resource_names),
+                resources: given(&rule.resources),
+                verbs: rule.verbs.clone(),
+            })
+            .collect(),
+    }
 }

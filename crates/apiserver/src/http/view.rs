@@ -15,7 +15,7 @@ use super::{
 use crate::{
     resource::ResourceDefinition,
     status::ApiStatus,
-    store::{ObjectList, StoredObject, WatchEvent},
+    store::{Bookmark, ObjectList, StoredObject, WatchEvent},
     table::{self, IncludeObject},
 };
 
@@ -156,10 +156,23 @@ impl EventView {
         self.view.now = (self.clock)();
         let metadata = json!({"resourceVersion": event.resource_version().to_string()});
         let objects: &[_] = event.object().map_or(&[], std::slice::from_ref);
-        let table = self.view.table(objects, &metadata, !self.columns_sent);
+        let mut table = self.view.table(objects, &metadata, !self.columns_sent);
+        if let WatchEvent::Bookmark(bookmark) = event {
+            // Its annotations are what a streaming list waits for, so they must not be lost.
+            let cells = table::column_definitions(&self.view.resource).len();
+            table["rows"] =
+                json!([{"cells": vec![Value::Null; cells], "object": partial_bookmark(bookmark)}]);
+        }
         self.columns_sent = true;
         table
     }
+}
+
+fn partial_bookmark(bookmark: &Bookmark) -> Value {
+    let mut object = bookmark.to_value();
+    object["kind"] = json!("PartialObjectMetadata");
+    object["apiVersion"] = json!(META_API_VERSION);
+    object
 }
 
 fn metadata_event(event: &WatchEvent) -> Value {
@@ -167,12 +180,7 @@ fn metadata_event(event: &WatchEvent) -> Value {
         WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
             partial(object, "PartialObjectMetadata")
         }
-        WatchEvent::Bookmark(bookmark) => {
-            let mut object = bookmark.to_value();
-            object["kind"] = json!("PartialObjectMetadata");
-            object["apiVersion"] = json!(META_API_VERSION);
-            object
-        }
+        WatchEvent::Bookmark(bookmark) => partial_bookmark(bookmark),
     }
 }
 

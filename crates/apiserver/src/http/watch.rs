@@ -96,8 +96,11 @@ impl Watch {
                 Ok(events) if events.is_empty() => break,
                 Ok(events) => events.iter().for_each(|event| self.view.write(event, &mut lines)),
                 Err(status) => {
-                    lines.extend_from_slice(error_line(&status).as_bytes());
-                    return ControlFlow::Break(Some(lines.into()));
+                    // The resource is served no longer: the watch just ends, as on the real server.
+                    if status.code != 404 {
+                        lines.extend_from_slice(error_line(&status).as_bytes());
+                    }
+                    return ControlFlow::Break((!lines.is_empty()).then(|| lines.into()));
                 }
             }
         }

@@ -27,10 +27,11 @@ use serde_json::{Map, Value, json};
 use super::{
     Call,
     aggregated_discovery::{content_hash, with_etag},
-    discovery,
+    negotiate,
     response::{self, ApiResponse},
+    served::{self, Served},
 };
-use crate::{resource::ResourceDefinition, store::Store};
+use crate::store::Store;
 
 /// The documents of one cluster, made when first asked for and kept until other resources are served.
 #[derive(Default)]
@@ -44,7 +45,7 @@ struct Documents {
 }
 
 struct Document {
-    resources: Vec<Arc<ResourceDefinition>>,
+    resources: Vec<Served>,
     hash: String,
     body: std::sync::OnceLock<Bytes>,
 }
@@ -68,7 +69,7 @@ impl SchemaCache {
 impl Documents {
     fn of(store: &Store, generation: u64) -> Self {
         let mut by_path = HashMap::new();
-        for group in discovery::served(store) {
+        for group in served::groups(store) {
             for (version, resources) in group.versions {
                 let path = if group.name.is_empty() {
                     format!("api/{version}")
@@ -97,23 +98,21 @@ impl Documents {
 }
 
 /// Changes when the document does, without the document having to be made.
-fn hash(resources: &[Arc<ResourceDefinition>]) -> String {
+fn hash(resources: &[Served]) -> String {
     let mut described = env!("CARGO_PKG_VERSION").to_owned();
     for resource in resources {
         let subresources: Vec<&str> =
             resource.subresources.iter().map(|subresource| subresource.name).collect();
-        described.push_str(
-            &json!([
-                resource.id.api_version(),
-                &*resource.id.resource,
-                &*resource.kind,
-                &*resource.list_kind,
-                discovery::verbs(&resource.verbs),
-                subresources,
-                *resource.openapi_schema,
-            ])
-            .to_string(),
-        );
+        let parts = json!([
+            resource.api_version(),
+            &*resource.plural,
+            &*resource.kind,
+            resource.list_kind.as_deref(),
+            resource.verb_names(),
+            subresources,
+            &*resource.schema,
+        ]);
+        described.push_str(&parts.to_string());
     }
     content_hash(described.as_bytes())
 }
@@ -124,7 +123,7 @@ impl Document {
     }
 }
 
-fn document(resources: &[Arc<ResourceDefinition>]) -> Value {
+fn document(resources: &[Served]) -> Value {
     let mut paths = Map::new();
     for resource in resources {
         paths.extend(operations::paths(resource));
@@ -143,6 +142,24 @@ fn document(resources: &[Arc<ResourceDefinition>]) -> Value {
             },
         },
     })
+}
+
+/// Answers `/openapi/v2`: a document that describes nothing. kubectl asks for it when version 3 does not know a kind, to find that
+/// neither does version 2; without it, `kubectl apply` of an unknown kind would complain about the download.
+pub(super) fn version_2(call: &Call<'_>) -> ApiResponse {
+    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+    // Fields 1 (swagger) and 2 (info: 1 title, 2 version) of openapi.v2.Document.
+    const DOCUMENT: &[u8] = b"\x0a\x032.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.37.2";
+    if negotiate::accepts(
+        call.headers,
+        &["application/com.github.proto-openapi.spec.v2@v1.0+protobuf", PROTOBUF],
+    ) {
+        return response::whole(StatusCode::OK, PROTOBUF, DOCUMENT);
+    }
+    let document = json!({
+        "swagger": "2.0", "info": {"title": "Kubernetes", "version": "v1.37.2"}, "paths": {}, "definitions": {},
+    });
+    response::whole(StatusCode::OK, "application/json", document.to_string())
 }
 
 /// Answers `/openapi/v3/PATH…`.

@@ -2,17 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use super::schemas;
-use crate::resource::{ResourceDefinition, Scope, Verb};
+use super::{super::served::Served, schemas};
+use crate::resource::{Scope, Verb};
 
 /// The path items of a resource.
-pub(super) fn paths(resource: &ResourceDefinition) -> Vec<(String, Value)> {
-    let root = if resource.id.group.is_empty() {
-        format!("/api/{}", resource.id.version)
+pub(super) fn paths(resource: &Served) -> Vec<(String, Value)> {
+    let root = if resource.group.is_empty() {
+        format!("/api/{}", resource.version)
     } else {
-        format!("/apis/{}/{}", resource.id.group, resource.id.version)
+        format!("/apis/{}/{}", resource.group, resource.version)
     };
-    let plural = &resource.id.resource;
+    let plural = &resource.plural;
     let collection = match resource.scope {
         Scope::Namespaced => format!("{root}/namespaces/{{namespace}}/{plural}"),
         Scope::Cluster => format!("{root}/{plural}"),
@@ -27,25 +27,25 @@ pub(super) fn paths(resource: &ResourceDefinition) -> Vec<(String, Value)> {
     if resource.scope == Scope::Namespaced && resource.verbs.contains(&Verb::List) {
         paths.push((format!("{root}/{plural}"), item(resource, &[], &[Verb::List])));
     }
-    if let Some(status) = resource.subresource("status") {
+    if let Some(status) = resource.subresources.iter().find(|subresource| subresource.name == "status") {
         paths.push((format!("{collection}/{{name}}/status"), object_item(resource, status.verbs)));
     }
     paths.retain(|(_, item)| item.as_object().is_some_and(|item| item.keys().any(|key| key != "parameters")));
     paths
 }
 
-fn collection_item(resource: &ResourceDefinition) -> Value {
+fn collection_item(resource: &Served) -> Value {
     let parameters = namespace_parameter(resource);
     item(resource, &parameters, &[Verb::List, Verb::Create, Verb::DeleteCollection])
 }
 
-fn object_item(resource: &ResourceDefinition, verbs: &[Verb]) -> Value {
+fn object_item(resource: &Served, verbs: &[Verb]) -> Value {
     let mut parameters = vec![path_parameter("name", &format!("name of the {}", resource.kind))];
     parameters.extend(namespace_parameter(resource));
     item(resource, &parameters, verbs)
 }
 
-fn namespace_parameter(resource: &ResourceDefinition) -> Vec<Value> {
+fn namespace_parameter(resource: &Served) -> Vec<Value> {
     match resource.scope {
         Scope::Namespaced => {
             vec![path_parameter("namespace", "object name and auth scope, such as for teams and projects")]
@@ -54,7 +54,7 @@ fn namespace_parameter(resource: &ResourceDefinition) -> Vec<Value> {
     }
 }
 
-fn item(resource: &ResourceDefinition, parameters: &[Value], verbs: &[Verb]) -> Value {
+fn item(resource: &Served, parameters: &[Value], verbs: &[Verb]) -> Value {
     let mut item = Map::new();
     for verb in verbs.iter().filter(|verb| resource.verbs.contains(verb)) {
         if let Some((method, operation)) = operation(resource, *verb) {
@@ -84,9 +84,10 @@ fn query_parameter(name: &str, value_type: &str, description: &str) -> Value {
     })
 }
 
-fn operation(resource: &ResourceDefinition, verb: Verb) -> Option<(&'static str, Value)> {
+fn operation(resource: &Served, verb: Verb) -> Option<(&'static str, Value)> {
     let object = schemas::reference(&schemas::component_name(resource, &resource.kind));
-    let list = schemas::reference(&schemas::component_name(resource, &resource.list_kind));
+    let list_kind = resource.list_kind.as_ref().unwrap_or(&resource.kind);
+    let list = schemas::reference(&schemas::component_name(resource, list_kind));
     let status = schemas::reference(schemas::STATUS);
     let delete_options = schemas::reference(schemas::DELETE_OPTIONS);
     let patch = schemas::reference(schemas::PATCH);

@@ -1,11 +1,8 @@
 //! The `components.schemas` of an OpenAPI document.
 
-use std::sync::Arc;
-
 use serde_json::{Map, Value, json};
 
-use super::builtin;
-use crate::resource::ResourceDefinition;
+use super::{super::served::Served, builtin};
 
 pub(super) const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
 pub(super) const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
@@ -28,29 +25,28 @@ pub(super) fn reference(component: &str) -> Value {
 }
 
 /// What the real server calls the schema of `kind`: the Go package for built-ins, the reversed group for custom ones.
-pub(super) fn component_name(resource: &ResourceDefinition, kind: &str) -> String {
-    let id = &resource.id;
-    let package = match builtin::schema_name(&id.group, &id.version, &resource.kind) {
+pub(super) fn component_name(resource: &Served, kind: &str) -> String {
+    let package = match builtin::schema_name(&resource.group, &resource.version, &resource.kind) {
         Some(name) => name.rsplit_once('.').map_or_else(String::new, |(package, _)| package.to_owned()),
-        None if id.group.is_empty() => format!("io.k8s.api.core.{}", id.version),
+        None if resource.group.is_empty() => format!("io.k8s.api.core.{}", resource.version),
         None => {
-            let reversed: Vec<&str> = id.group.rsplit('.').collect();
-            format!("{}.{}", reversed.join("."), id.version)
+            let reversed: Vec<&str> = resource.group.rsplit('.').collect();
+            format!("{}.{}", reversed.join("."), resource.version)
         }
     };
     format!("{package}.{kind}")
 }
 
 /// The `x-kubernetes-group-version-kind` of `kind`.
-pub(super) fn group_version_kind(resource: &ResourceDefinition, kind: &str) -> Value {
-    json!({"group": &*resource.id.group, "version": &*resource.id.version, "kind": kind})
+pub(super) fn group_version_kind(resource: &Served, kind: &str) -> Value {
+    json!({"group": &*resource.group, "version": &*resource.version, "kind": kind})
 }
 
 /// All schemas that the resources of one group and version need.
-pub(super) fn components(resources: &[Arc<ResourceDefinition>]) -> Map<String, Value> {
+pub(super) fn components(resources: &[Served]) -> Map<String, Value> {
     let mut builtins = builtin::Schemas::with_meta();
     for resource in resources {
-        builtins.add(&resource.id.group, &resource.id.version, &resource.kind);
+        builtins.add(&resource.group, &resource.version, &resource.kind);
     }
     let mut schemas = builtins.into_definitions();
     for resource in resources {
@@ -60,7 +56,9 @@ pub(super) fn components(resources: &[Arc<ResourceDefinition>]) -> Map<String, V
             let gvk = json!([group_version_kind(resource, &resource.kind)]);
             object.insert("x-kubernetes-group-version-kind".to_owned(), gvk);
         }
-        schemas.insert(component_name(resource, &resource.list_kind), list(resource, &name));
+        if let Some(list_kind) = &resource.list_kind {
+            schemas.insert(component_name(resource, list_kind), list(resource, list_kind, &name));
+        }
     }
     schemas.insert(
         PATCH.to_owned(),
@@ -73,8 +71,8 @@ pub(super) fn components(resources: &[Arc<ResourceDefinition>]) -> Map<String, V
 }
 
 /// A custom resource's schema, with the three fields that every object has.
-fn custom_object(resource: &ResourceDefinition) -> Value {
-    let mut schema = (*resource.openapi_schema).clone();
+fn custom_object(resource: &Served) -> Value {
+    let mut schema = (*resource.schema).clone();
     if !schema.is_object() {
         schema = json!({});
     }
@@ -94,20 +92,20 @@ fn custom_object(resource: &ResourceDefinition) -> Value {
     schema
 }
 
-fn list(resource: &ResourceDefinition, item: &str) -> Value {
+fn list(resource: &Served, list_kind: &str, item: &str) -> Value {
     json!({
         "type": "object",
-        "description": format!("{} is a list of {}", resource.list_kind, resource.kind),
+        "description": format!("{list_kind} is a list of {}", resource.kind),
         "required": ["items"],
         "properties": {
             "apiVersion": {"type": "string", "description": API_VERSION_TEXT},
             "items": {
                 "type": "array", "items": {"allOf": [reference(item)]},
-                "description": format!("List of {}.", resource.id.resource),
+                "description": format!("List of {}.", resource.plural),
             },
             "kind": {"type": "string", "description": KIND_TEXT},
             "metadata": {"allOf": [reference(LIST_META)], "description": METADATA_TEXT},
         },
-        "x-kubernetes-group-version-kind": [group_version_kind(resource, &resource.list_kind)],
+        "x-kubernetes-group-version-kind": [group_version_kind(resource, list_kind)],
     })
 }
