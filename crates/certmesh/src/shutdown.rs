@@ -15,6 +15,8 @@ use crate::failure::Failure;
 
 /// Five seconds are promised; this leaves half of one for the process to go.
 const GRACE: Duration = Duration::from_millis(4500);
+/// Tools like `timeout` send a signal to a process and again to its group; that is one wish, not two.
+const REPEAT: Duration = Duration::from_millis(500);
 
 /// Runs a command on a new async runtime. It gets a token that is cancelled at the first signal.
 pub(crate) fn run<F, T>(command: impl FnOnce(CancellationToken) -> F) -> Result<T, Failure>
@@ -44,12 +46,16 @@ where
         name = signals.next() => tracing::info!(signal = name, "stopping"),
     }
     stop.cancel();
+    let second = async {
+        tokio::time::sleep(REPEAT).await;
+        signals.next().await
+    };
     tokio::select! {
         outcome = command => outcome,
         () = tokio::time::sleep(GRACE) => Err(Failure::new("stopping within five seconds")
             .because("something did not finish in time and was cut off")
             .advise("nothing is lost: every write is whole, and the next start goes on from what is stored")),
-        name = signals.next() => Err(Failure::new(format!("stopping cleanly: a second signal came ({name})"))),
+        name = second => Err(Failure::new(format!("stopping cleanly: a second signal came ({name})"))),
     }
 }
 

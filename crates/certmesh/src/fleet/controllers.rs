@@ -13,6 +13,7 @@ use certmesh_controllers::{
 };
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::Fleet;
 use crate::failure::Failure;
@@ -89,7 +90,8 @@ impl Fleet {
             metrics: Metrics::default(),
             readiness: readiness.clone(),
         };
-        controllers.tasks.spawn(agent::run(config, controllers.stop.clone()));
+        let span = tracing::info_span!("agent", cluster = self.remotes[index].name());
+        controllers.tasks.spawn(agent::run(config, controllers.stop.clone()).instrument(span));
         Ok(readiness)
     }
 }

@@ -133,8 +133,10 @@ impl<'a> Story<'a> {
             let secret = verify::read(member, &example.target).await?;
             let expected = Expected { hosts: &example.hosts, key: self.key, root: &self.root };
             verify::check_issued(member.name(), &secret, &expected, Timestamp::now())?;
-            let fact =
-                format!("{}: key, certificate, chain and roots belong together and verify", example.target);
+            let fact = format!(
+                "Secret {}: key, certificate, chain and roots belong together, and verify",
+                example.target
+            );
             self.narrator.verified(member.name(), &fact);
             verify::check_key_stays(self.fleet, member, &example.target, &secret).await?;
             self.narrator.verified(member.name(), "its private key is in no other Secret of any cluster");
@@ -145,8 +147,7 @@ impl<'a> Story<'a> {
     async fn verify_connections(&self) -> Result<(), Failure> {
         let connections = self.mesh.connect_all().await?;
         let fact = format!(
-            "{connections} mutual TLS connections, every two clusters both ways: each side showed a leaf of its own \
-             cluster and trusted nothing but its own root-cert.pem"
+            "{connections} mutual TLS connections, both ways; each side trusts its own root-cert.pem alone"
         );
         self.narrator.verified("all", &fact);
         Ok(())
@@ -154,7 +155,9 @@ impl<'a> Story<'a> {
 
     /// Asks for a renewal of every certificate while connections are made all the time.
     async fn renew(&mut self) -> Result<(), Failure> {
-        self.narrator.chapter("kubectl annotate issuedcertificate istio certmesh.dev/renew=…, under traffic");
+        self.narrator.chapter(
+            "kubectl annotate issuedcertificate istio certmesh.dev/renew=…, while workloads keep connecting",
+        );
         self.mesh.start_traffic().await;
         let deliveries = self.deliveries();
         let before: Vec<_> = deliveries

@@ -9,6 +9,7 @@ use certmesh_api::{
     conditions,
     names::{annotations, secret_types},
 };
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 
@@ -60,11 +61,11 @@ impl World {
         let mut events = Vec::new();
         let old = self.intents.get(&name);
         if old.is_none() {
-            events.push(news(place, format!("intent {name}: somebody wants a certificate")));
+            events.push(news(place, format!("intent {name}: a certificate is wanted")));
         }
         let renew = |intent: &IssuedCertificate| intent.annotations().get(annotations::RENEW).cloned();
         if old.is_some_and(|old| renew(old) != renew(&intent)) {
-            events.push(news(place, format!("intent {name}: somebody asks for a renewal")));
+            events.push(news(place, format!("intent {name}: a renewal is asked for")));
         }
         let was_ready = old.and_then(ready_certificate);
         match ready_certificate(&intent) {
@@ -90,7 +91,8 @@ impl World {
         let state = |copy: &IssuedCertificate| copy.status.as_ref().map(|status| status.state);
         let mut events = Vec::new();
         if old.is_none() {
-            events.push(news(place, format!("the issuer put a copy of it here: {}", full_name(&copy))));
+            events
+                .push(news(place, format!("the issuer put a copy of the intent here: {}", full_name(&copy))));
         }
         if let Some(now) = state(&copy)
             && old.and_then(state) != Some(now)
@@ -115,7 +117,7 @@ impl World {
         if old.is_none() {
             events.push(news(
                 place,
-                format!("the agent asks: CertificateRequest {}, a public key", full_name(&request)),
+                format!("the agent asks the issuer to sign it: CertificateRequest {}", full_name(&request)),
             ));
         }
         if old.map(state) != Some(state(&request)) {
@@ -147,8 +149,10 @@ impl World {
         if !self.keys.insert(key) {
             return Vec::new();
         }
-        let event =
-            format!("the agent made a private key: Secret {}; it stays in this cluster", full_name(secret));
+        let event = format!(
+            "the agent made a private key: Secret {}; it never leaves this cluster",
+            full_name(secret)
+        );
         vec![news(place, event)]
     }
 
@@ -214,10 +218,13 @@ fn ready_certificate(intent: &IssuedCertificate) -> Option<(String, String)> {
     let ready = status.conditions.iter().find(is_ready)?;
     let is_current = ready.observed_generation == intent.metadata.generation;
     let certificate = status.certificate.as_ref().filter(|_| is_current)?;
-    let renewal =
-        certificate.renew_at.as_ref().map(|at| format!(", renewed at {}", at.0)).unwrap_or_default();
-    let (short, end) = (short(&certificate.fingerprint), &certificate.not_after.0);
-    Some((certificate.fingerprint.clone(), format!("certificate {short} until {end}{renewal}")))
+    let life = certificate.not_after.0.duration_since(certificate.not_before.0);
+    // A day tells enough of a long life; of a short one, the time of day (UTC) does.
+    let format = if life > SignedDuration::from_hours(48) { "%F" } else { "%T" };
+    let renewal = certificate.renew_at.as_ref().map(|at| format!(", renewal {}", at.0.strftime(format)));
+    let (short, end) = (short(&certificate.fingerprint), certificate.not_after.0.strftime(format));
+    let text = format!("certificate {short} until {end}{}", renewal.unwrap_or_default());
+    Some((certificate.fingerprint.clone(), text))
 }
 
 fn is(condition: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition, type_: &str) -> bool {
@@ -332,8 +339,8 @@ mod tests {
     fn each_certificate_is_told_once_and_as_a_milestone() {
         let mut world = World::default();
         let first = world.see(sight("management", Seen::Intent(ready("aaaaaaaaaa"))));
-        let expected = "intent cluster-1/istio is Ready: certificate aaaaaaaa until 2027-01-01T00:00:00Z";
-        assert_eq!(events(&first), ["intent cluster-1/istio: somebody wants a certificate", expected]);
+        let expected = "intent cluster-1/istio is Ready: certificate aaaaaaaa until 2027-01-01";
+        assert_eq!(events(&first), ["intent cluster-1/istio: a certificate is wanted", expected]);
         assert_eq!(first.iter().map(|news| news.is_milestone).collect::<Vec<_>>(), [false, true]);
         assert_eq!(world.see(sight("management", Seen::Intent(ready("aaaaaaaaaa")))), []);
         assert_eq!(world.see(sight("management", Seen::Intent(ready("bbbbbbbbbb")))).len(), 1);
