@@ -38,7 +38,12 @@ pub(crate) fn run(options: &Options) -> Result<Exit, Failure> {
     shutdown::run(async |stop| {
         let mut directory = Directory::take(&options.dir)?;
         let fleet = Fleet::start(NonZero::new(options.clusters).unwrap_or(NonZero::<u16>::MIN)).await?;
-        let controllers = set_up(&fleet, &mut directory, options).await?;
+        let Some(controllers) = stop.run_until_cancelled(set_up(&fleet, &mut directory, options)).await
+        else {
+            fleet.shutdown().await;
+            return Ok(Exit::Done);
+        };
+        let controllers = controllers?;
         directory.write_kubeconfigs(&fleet)?;
         output::print(&instructions(&fleet, &directory))?;
         let outcome = wait(controllers, &stop).await;

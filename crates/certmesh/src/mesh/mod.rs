@@ -17,7 +17,7 @@ mod verifier;
 mod workload;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use probe::{Endpoint, ProbeError, connect};
 pub use traffic::{Tally, Traffic};

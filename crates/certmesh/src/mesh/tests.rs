@@ -14,14 +14,18 @@ use super::{Endpoint, ProbeError, Traffic, Workload, WorkloadError, connect};
 
 const DAY: Duration = Duration::from_hours(24);
 
-fn root(organization: &str) -> CertificateAuthority {
+pub(crate) fn root(organization: &str) -> CertificateAuthority {
     let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     let serial = SerialNumber::random().unwrap();
     CertificateAuthority::self_signed_root(key, organization, DAY * 100, &serial, Timestamp::now()).unwrap()
 }
 
 /// `cacerts` of an intermediate under one root, that trusts some roots.
-fn cacerts(root: &CertificateAuthority, cluster: &str, trusted: &[&CertificateAuthority]) -> Secret {
+pub(crate) fn cacerts(
+    root: &CertificateAuthority,
+    cluster: &str,
+    trusted: &[&CertificateAuthority],
+) -> Secret {
     let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     let parameters = IntermediateParameters {
         subject: SubjectName::intermediate("Istio", "istio", cluster).unwrap(),

@@ -136,3 +136,44 @@ fn issue(cluster: &str, target: &ObjectRef, secret: &Secret) -> Result<Workload,
 fn fingerprint(secret: &Secret) -> Option<String> {
     secret.annotations().get(annotations::FINGERPRINT).cloned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::mesh::tests::{cacerts, root};
+
+    async fn mesh(first: &Secret, second: &Secret) -> Mesh {
+        let mut mesh = Mesh::default();
+        let target = ObjectRef::new("istio-system", "cacerts");
+        mesh.start("cluster-1", &target, first).await.unwrap();
+        mesh.start("cluster-2", &target, second).await.unwrap();
+        mesh
+    }
+
+    #[tokio::test]
+    async fn clusters_of_one_root_are_judged_good() {
+        let root = root("Ours");
+        let mut mesh =
+            mesh(&cacerts(&root, "cluster-1", &[&root]), &cacerts(&root, "cluster-2", &[&root])).await;
+        assert_eq!(mesh.connect_all().await.unwrap(), 2);
+        mesh.start_traffic().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        mesh.finish_traffic().await;
+        assert!(mesh.judge().unwrap() > 0);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_fails_is_a_failure_of_the_whole() {
+        let (ours, other) = (root("Ours"), root("Other"));
+        let mut mesh =
+            mesh(&cacerts(&ours, "cluster-1", &[&ours]), &cacerts(&other, "cluster-2", &[&other])).await;
+        assert!(mesh.connect_all().await.is_err());
+        mesh.start_traffic().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(mesh.judge().is_err());
+        mesh.finish_traffic().await;
+        assert!(mesh.judge().is_err(), "it is not forgotten");
+    }
+}

@@ -110,17 +110,15 @@ async fn tell(
         Some(directory) => IssuanceLog::new(directory.append("issuance.jsonl")?),
         None => IssuanceLog::new(std::io::sink()),
     };
-    let mut story = Story::set_up(fleet, options.key.into(), narrator).await?;
+    let set_up = Story::set_up(fleet, options.key.into(), narrator);
+    let mut story = stop.run_until_cancelled(set_up).await.ok_or_else(interrupted)??;
     let mut controllers = fleet.run(issuance_log).await?;
     if let Some(directory) = directory.as_mut() {
         directory.write_kubeconfigs(fleet)?;
     }
     tokio::select! {
         verified = story.issue_verify_and_renew() => verified?,
-        ended = controllers.watch(stop) => {
-            ended?;
-            return Err(Failure::new("running the demo").because("it was interrupted before everything was verified"));
-        }
+        ended = controllers.watch(stop) => return ended.and(Err(interrupted())),
     }
     if options.once {
         story.finish().await?;
@@ -138,6 +136,10 @@ async fn tell(
     }
     controllers.stop().await;
     Ok(())
+}
+
+fn interrupted() -> Failure {
+    Failure::new("running the demo").because("it was interrupted before everything was verified")
 }
 
 fn temporary_directory() -> Result<tempfile::TempDir, Failure> {

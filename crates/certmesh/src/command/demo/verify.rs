@@ -88,3 +88,58 @@ fn holds(secret: &Secret, key: &[u8]) -> bool {
     let contains = |ByteString(bytes): &ByteString| bytes.windows(key.len().max(1)).any(|part| part == key);
     secret.data.iter().flat_map(|data| data.values()).any(contains)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mesh::tests::{cacerts, root};
+
+    const HOST: &str = "spiffe://cluster.local/ns/istio-system/sa/istiod";
+
+    fn reason(secret: &Secret, root: &CertificateAuthority, host: &str, key: KeyAlgorithm) -> Option<String> {
+        let hosts = Hosts::parse(&[host]).unwrap();
+        let expected = Expected { hosts: &hosts, key, root };
+        let failure = check_issued("cluster-1", secret, &expected, Timestamp::now()).err()?;
+        std::error::Error::source(&failure).map(ToString::to_string)
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_accepted() {
+        let (ours, other) = (root("Ours"), root("Other"));
+        let good = cacerts(&ours, "cluster-1", &[&ours]);
+        let p256 = KeyAlgorithm::EcdsaP256;
+        assert_eq!(reason(&good, &ours, HOST, p256), None);
+        let mut with_tls = good.clone();
+        with_tls.data.as_mut().unwrap().insert(secrets::TLS_CERT.to_owned(), ByteString(b"x".to_vec()));
+        let mut without_chain = good.clone();
+        without_chain.data.as_mut().unwrap().remove(secrets::CERT_CHAIN);
+        let two_roots = cacerts(&ours, "cluster-1", &[&ours, &other]);
+        for (secret, root, host, key, expected) in [
+            (&good, &other, HOST, p256, "another root"),
+            (&two_roots, &ours, HOST, p256, "its roots are not"),
+            (&good, &ours, "spiffe://cluster.local/ns/a/sa/b", p256, "its names are not"),
+            (&good, &ours, HOST, KeyAlgorithm::Rsa4096, "its key is of another kind"),
+            (&with_tls, &ours, HOST, p256, "tls.crt"),
+            (&without_chain, &ours, HOST, p256, "cert-chain.pem"),
+        ] {
+            let reason = reason(secret, root, host, key);
+            assert!(
+                reason.as_ref().is_some_and(|reason| reason.contains(expected)),
+                "{expected}: {reason:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_private_key_is_found_wherever_it_hides() {
+        let root = root("Ours");
+        let secret = cacerts(&root, "cluster-1", &[&root]);
+        let key = secrets::data(&secret, secrets::CA_KEY).unwrap();
+        assert!(holds(&secret, key));
+        let mut hidden = Secret::default();
+        let text = [b"a note\n", key, b"\n"].concat();
+        hidden.data.get_or_insert_default().insert("notes".to_owned(), ByteString(text));
+        assert!(holds(&hidden, key));
+        assert!(!holds(&cacerts(&root, "cluster-2", &[&root]), key));
+    }
+}
