@@ -205,6 +205,21 @@ fn trust_is_recorded_from_what_the_issuer_knows() {
 }
 
 #[test]
+fn a_trust_is_recorded_only_when_it_is_in_place() {
+    let mut world = World::finished();
+    let before = world.status().trust.unwrap();
+    let new = pki::root("root-b", world.now, 10 * pki::YEAR);
+    world.put_ca("ca-b", &new);
+    world.edit_intent(|intent| crate::rotation::at(crate::rotation::STEPS[0], &mut intent.spec));
+    world.settle_issuer();
+    assert_eq!(world.status().trust, Some(before.clone()), "the agent still reports on the old one");
+    world.settle();
+    let after = world.status().trust.unwrap();
+    assert_ne!(after.fingerprint, before.fingerprint);
+    assert_eq!(after.roots.len(), 2);
+}
+
+#[test]
 fn a_ca_that_is_gone_for_a_while_costs_no_certificate() {
     let mut world = World::finished();
     let authority = world.authority.clone();

@@ -271,6 +271,15 @@ fn of_two_copies_one_has_the_better_claim() {
     assert_eq!(reason(&status(&world), STALLED), Some("SecretClaimed"));
     assert!(status(&world).error.contains("certmesh/istio"), "{}", status(&world).error);
 
+    // A copy that is being deleted claims nothing.
+    let mut leaving = world.clone();
+    leaving.remote.secrets.remove(&target());
+    let version = certmesh_workflow::ObjectVersion::of(leaving.copy());
+    leaving.remote.certificates.delete(&version, leaving.now).unwrap();
+    let other = ObjectRef::new(AGENT_NAMESPACE, "another");
+    let decision = leaving.decide_for(leaving.remote.certificates.get(&other).unwrap());
+    assert!(!decision.effects.is_empty(), "the other one goes on: {decision:?}");
+
     // The Secret's word counts more than age.
     world.remote.secrets.edit(&target(), |secret| {
         let notes = secret.metadata.annotations.as_mut().unwrap();

@@ -6,7 +6,9 @@ use certmesh_api::certificates::{
 use certmesh_api::conditions::{RECONCILING, STALLED};
 use certmesh_api::names::annotations;
 use certmesh_workflow::{IssuanceDecision, Severity, TokenBucket};
-use certmesh_x509::{Hosts, KeyAlgorithm, PrivateKey, SigningRequest, SubjectName};
+use certmesh_x509::{
+    Certificate, CertificateAuthority, Hosts, KeyAlgorithm, PrivateKey, SigningRequest, SubjectName,
+};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
@@ -284,6 +286,42 @@ fn the_issuance_log_says_who_got_what() {
     assert!(json["uid"].as_str().is_some_and(|uid| !uid.is_empty()));
     assert_eq!(json["time"], "2026-03-01T12:00:00Z");
     assert!(json.get("reason").is_none());
+}
+
+#[test]
+fn a_ca_secret_may_gain_or_lose_roots_but_never_swap_them() {
+    let world = World::empty();
+    let (a, b, c) =
+        (&world.authority, &pki::root("b", start(), pki::YEAR), &pki::root("c", start(), pki::YEAR));
+    for (name, before, after, signer, is_signed) in [
+        ("nothing new", vec![a], vec![a], a, true),
+        ("a root more", vec![a], vec![a, b], a, true),
+        ("a root less", vec![a, b], vec![a], a, true),
+        ("the other of two", vec![a, b], vec![b], b, true),
+        ("another signer that was trusted before", vec![a, b], vec![a, b], b, true),
+        ("one more and one less", vec![a, b], vec![a, c], a, false),
+        ("a root more, which signs", vec![a], vec![a, b], b, false),
+        ("another", vec![a], vec![b], b, false),
+    ] {
+        let mut world = world.clone();
+        let put = |world: &mut World, signer: &CertificateAuthority, roots: &[&CertificateAuthority]| {
+            let mut secret = pki::ca_secret(&ca_name("ca-a"), signer);
+            let roots = Certificate::write_chain(roots.iter().map(|root| root.certificate()));
+            secret.data.as_mut().unwrap().insert("root-cert.pem".into(), ByteString(roots.into_bytes()));
+            world.management.secrets.remove(&ca_name("ca-a"));
+            world.management.secrets.create(&secret, world.now).unwrap();
+        };
+        put(&mut world, a, &before);
+        world.create_intent(&crate::world::intent());
+        world.settle();
+        put(&mut world, signer, &after);
+        world.now += seconds(3600);
+        world.annotate_intent(annotations::RENEW, "1");
+        world.settle();
+        assert_eq!(world.delivered.len(), 1 + usize::from(is_signed), "{name}: {}", world.status().error);
+        let refused = (!is_signed).then_some("RootReplaced");
+        assert_eq!(reason(&world.status(), STALLED), refused, "{name}");
+    }
 }
 
 #[test]
