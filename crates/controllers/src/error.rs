@@ -47,6 +47,11 @@ impl PassError {
         }
     }
 
+    /// Whether the API server refused for want of rights.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if status_code(source) == Some(403))
+    }
+
     /// Logs the failure: conflicts are ordinary, everything else is worth a look.
     pub(crate) fn log<K: Debug>(&self, key: &K, failures: u32, delay: Duration) {
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);

@@ -45,6 +45,7 @@ pub(super) struct AgentReconciler {
 /// What a pass reads live: a private key must never be made on a stale view.
 struct Live {
     issued: Option<Secret>,
+    unreadable: Option<String>,
     key: Option<Secret>,
     request: Option<CertificateRequest>,
     roots: Vec<LiveRoots>,
@@ -94,14 +95,8 @@ impl AgentReconciler {
     }
 
     async fn read(&self, name: &str, target: Option<&ObjectRef>) -> Result<Live, PassError> {
-        let issued = async {
-            match target.filter(|target| !target.name.is_empty() && !target.namespace.is_empty()) {
-                Some(target) => self.local.get::<Secret>(&target.namespace, &target.name).await,
-                None => Ok(None),
-            }
-        };
-        let (issued, key, request) = tokio::try_join!(
-            issued,
+        let ((issued, unreadable), key, request) = tokio::try_join!(
+            self.read_issued(target),
             self.local.get::<Secret>(&self.namespace, name),
             self.requests.get::<CertificateRequest>(&self.namespace, name),
         )?;
@@ -115,7 +110,21 @@ impl AgentReconciler {
             roots.extend(in_use.as_ref().and_then(examine::live_roots));
             anchors = pinned.as_ref().map(examine::trust_anchors);
         }
-        Ok(Live { issued, key, request, roots, anchors })
+        Ok(Live { issued, unreadable, key, request, roots, anchors })
+    }
+
+    /// The issued Secret, or why the API server would not let the agent read it.
+    async fn read_issued(
+        &self,
+        target: Option<&ObjectRef>,
+    ) -> Result<(Option<Secret>, Option<String>), PassError> {
+        let named = |target: &&ObjectRef| !target.name.is_empty() && !target.namespace.is_empty();
+        let Some(target) = target.filter(named) else { return Ok((None, None)) };
+        match self.local.get::<Secret>(&target.namespace, &target.name).await {
+            Ok(issued) => Ok((issued, None)),
+            Err(error) if error.is_forbidden() => Ok((None, Some(error.to_string()))),
+            Err(error) => Err(error),
+        }
     }
 
     fn decide(&self, copy: &IssuedCertificate, copy_facts: &CopyFacts, live: &Live) -> Decision {
@@ -131,6 +140,7 @@ impl AgentReconciler {
             copy: Examined { object: copy, facts: copy_facts },
             rival: rival.as_ref(),
             issued: pair(live.issued.as_ref(), issued_facts.as_deref()),
+            unreadable: live.unreadable.as_deref(),
             key: pair(live.key.as_ref(), key_facts.as_ref()),
             request: pair(live.request.as_ref(), answer_facts.as_deref()),
             live_roots: &live.roots,

@@ -41,6 +41,9 @@ use issue::Issue;
 use reason::Verdict;
 use report::{Report, Stage, Standing};
 
+/// Seconds after which a Secret that could not be read is looked at again.
+const UNREADABLE_RETRY: i64 = 60;
+
 /// What a pass of the agent decides.
 pub type Decision = crate::Decision<Effect>;
 
@@ -103,6 +106,9 @@ fn pass(now: Timestamp, observed: &Observed<'_>, origin: &Origin, target: &Objec
     if let Some(rival) = observed.rival {
         return stalled("SecretClaimed", claimed(target, rival)).recheck(now);
     }
+    if let Some(error) = observed.unreadable {
+        return unreadable(now, target, error);
+    }
     match reason::verdict(now, observed, origin, wanted) {
         Verdict::Settled => Outcome { effects: settle(observed), ending: Ending::InPlace, wake_at: None },
         Verdict::Needed(why) => needed(now, observed, origin, wanted, why),
@@ -117,6 +123,16 @@ fn pass(now: Timestamp, observed: &Observed<'_>, origin: &Origin, target: &Objec
 
 fn stalled(reason: &'static str, message: String) -> Outcome {
     Outcome::report(Report::new(Stage::Failed, reason, message))
+}
+
+/// A Secret that cannot be seen is neither missing nor ours: nothing is made for it. Rights change without a sign of
+/// it, so it is looked at again.
+fn unreadable(now: Timestamp, target: &ObjectRef, error: &str) -> Outcome {
+    let message = format!(
+        "Secret {target} cannot be read: {}; give the agent's account a Role that lets it get, create, update and watch that Secret",
+        crate::text::bounded(error)
+    );
+    Outcome { wake_at: Some(schedule::later(now, UNREADABLE_RETRY)), ..stalled("SecretUnreadable", message) }
 }
 
 fn claimed(target: &ObjectRef, rival: &ObjectRef) -> String {

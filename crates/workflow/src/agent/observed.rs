@@ -18,6 +18,8 @@ pub struct Observed<'a> {
     pub rival: Option<&'a ObjectRef>,
     /// The Secret that the spec names.
     pub issued: Option<Examined<'a, Secret, IssuedFacts>>,
+    /// Why that Secret could not be read, when the API server would not let the agent.
+    pub unreadable: Option<&'a str>,
     /// The Secret of the pending key's name.
     pub key: Option<Examined<'a, Secret, PendingKeyFacts>>,
     /// The request of the copy's name.

@@ -272,6 +272,7 @@ impl World {
             copy: Examined { object: copy, facts: &facts },
             rival: rival.as_ref(),
             issued: examined(issued, issued_facts.as_deref()),
+            unreadable: None,
             key: examined(key, key_facts.as_deref()),
             request: examined(request, request_facts.as_deref()),
             live_roots: &live,
