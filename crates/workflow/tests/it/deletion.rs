@@ -5,7 +5,7 @@ use certmesh_api::conditions::RECONCILING;
 use certmesh_api::names::{annotations, finalizers};
 use certmesh_workflow::{ObjectVersion, agent};
 
-use crate::world::{Link, World, copy_name, reason, seconds};
+use crate::world::{Crash, Link, World, copy_name, reason, seconds};
 
 fn is_gone(world: &World) -> bool {
     world.management.certificates.iter().next().is_none()
@@ -24,6 +24,33 @@ fn the_secret_stays_with_a_note() {
     assert!(is_gone(&world));
     assert_eq!(world.issued_certificate(), before);
     assert_eq!(note(&world).as_deref(), Some("2026-03-01T12:00:00Z"));
+}
+
+#[test]
+fn the_note_tells_when_it_began() {
+    let mut world = World::finished();
+    world.delete_intent();
+    world.settle_issuer();
+    world.crash = Some(Crash { at: world.writes.len(), after: true });
+    assert!(world.agent_pass().is_err(), "it dies after the note");
+    world.now += seconds(3600);
+    world.settle();
+    assert!(is_gone(&world));
+    assert_eq!(note(&world).as_deref(), Some("2026-03-01T12:00:00Z"));
+}
+
+#[test]
+fn a_request_of_another_intent_stays_when_a_copy_is_gone() {
+    let mut world = World::with_open_request();
+    world.remote.certificates.remove(&copy_name());
+    world.remote.requests.edit(&copy_name(), |request| {
+        let notes = request.metadata.annotations.as_mut().unwrap();
+        let other = notes[annotations::NEED].replace("cluster-1/istio", "cluster-1/other");
+        notes.insert(annotations::NEED.to_owned(), other);
+    });
+    world.delete_intent();
+    world.settle();
+    assert!(is_gone(&world) && world.request().is_some());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The eight rules that hold always, each where it is most likely to break.
 
 use certmesh_api::certificates::IssuedCertificateState;
-use certmesh_api::conditions::STALLED;
+use certmesh_api::conditions::{READY, STALLED};
 use certmesh_api::names::annotations;
 use certmesh_workflow::{ObjectVersion, examine};
 use certmesh_x509::Fingerprint;
@@ -99,6 +99,9 @@ fn never_4_the_old_certificate_gone_before_the_new_one_is_in_place() {
         world.settle_agent();
         assert_eq!(world.issued_certificate(), old);
     }
+    // But nobody says that it is still good when it is over.
+    assert!(world.now > old.not_after());
+    assert_eq!(reason(&world.agent_status(), READY), None, "{:?}", world.agent_status());
     world.settle();
     assert_ne!(world.issued_certificate(), old);
     // Deleting copies, requests and pending keys does not take it away either.

@@ -4,7 +4,7 @@ use certmesh_api::certificates::{CertificateRotationState, IssuedCertificateSpec
 use certmesh_workflow::examine;
 use certmesh_x509::CertificateAuthority;
 
-use crate::world::{World, ca_ref, pki, spec};
+use crate::world::{World, ca_ref, pki, seconds, spec};
 
 pub const STEPS: [CertificateRotationState; 3] = [
     CertificateRotationState::AddingNewRoot,
@@ -64,6 +64,27 @@ fn each_step_has_its_roots_and_its_signer() {
         assert_eq!(found, (roots.to_owned(), signer.to_owned()), "{step:?}");
         assert_eq!(world.intent().status.as_ref().unwrap().observed_rotation_state, step);
     }
+}
+
+#[test]
+fn the_report_is_about_what_is_in_place_and_not_about_what_is_wanted() {
+    let (mut world, _) = rotating();
+    let applied = |world: &World| {
+        let status = world.agent_status();
+        (status.applied_gloo_mesh_ca, status.observed_rotation_state)
+    };
+    world.edit_intent(|intent| at(STEPS[0], &mut intent.spec));
+    world.settle();
+    assert_eq!(applied(&world), (Some(ca_ref("ca-a")), STEPS[0]));
+    world.edit_intent(|intent| at(STEPS[1], &mut intent.spec));
+    world.issuer_pass().unwrap();
+    world.agent_pass().unwrap();
+    world.now += seconds(10);
+    world.settle_agent();
+    assert_eq!(world.agent_status().state, IssuedCertificateState::Requested);
+    assert_eq!(applied(&world), (Some(ca_ref("ca-a")), STEPS[0]), "as long as it is only asked for");
+    world.settle();
+    assert_eq!(applied(&world), (Some(ca_ref("ca-b")), STEPS[1]));
 }
 
 #[test]
