@@ -93,13 +93,17 @@ impl Cluster {
     /// A cluster on the system's clock that holds what every new cluster holds. `name` is for people: kubeconfigs and logs
     /// show it.
     pub fn new(name: &str) -> Result<Self, ClusterError> {
+        Self::with_config(name, StoreConfig::new(Arc::new(Timestamp::now), Arc::new(random_bits)))
+    }
+
+    /// A new cluster on another clock, with other randomness or limits. A `root_ca` that is not set becomes the cluster's own.
+    pub fn with_config(name: &str, mut config: StoreConfig) -> Result<Self, ClusterError> {
         let serving_identity = serving_identity(name)?;
-        let mut config = StoreConfig::new(Arc::new(Timestamp::now), Arc::new(random_bits));
-        config.root_ca = Some(serving_identity.ca_pem().to_owned());
+        config.root_ca.get_or_insert_with(|| serving_identity.ca_pem().to_owned());
         Self::around(name, Store::new(config), serving_identity)
     }
 
-    /// A cluster around a store of one's own making: another clock, other limits, objects already in it.
+    /// A cluster around a store that exists already, with whatever is in it.
     pub fn with_store(name: &str, store: Store) -> Result<Self, ClusterError> {
         Self::around(name, store, serving_identity(name)?)
     }

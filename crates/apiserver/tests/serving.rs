@@ -145,3 +145,13 @@ async fn a_client_that_never_finishes_its_handshake_does_not_hold_up_shutdown() 
     timeout(Duration::from_secs(5), served.server.shutdown()).await.unwrap();
     drop(half_open);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_arrive_is_not_waited_for() {
+    let cluster = Cluster::new("c").unwrap();
+    let never = futures::stream::pending::<Result<hyper::body::Frame<Bytes>, std::io::Error>>();
+    let never = http_body_util::StreamBody::new(never);
+    let request = Request::post("/api/v1/namespaces/default/configmaps").body(never).unwrap();
+    let answer = tower::ServiceExt::oneshot(cluster.service(Cluster::admin()), request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+}

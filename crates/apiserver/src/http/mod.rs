@@ -110,7 +110,15 @@ impl ApiService {
     {
         let (parts, body) = request.into_parts();
         let answered = self.authorize_and_answer(&parts, body).await;
-        answered.unwrap_or_else(|status| response::failure(&status))
+        let response = answered.unwrap_or_else(|status| response::failure(&status));
+        tracing::debug!(
+            cluster = self.cluster.name(),
+            method = %parts.method,
+            uri = %parts.uri,
+            status = response.status().as_u16(),
+            "answered"
+        );
+        response
     }
 
     async fn authorize_and_answer<B>(&self, parts: &Parts, body: B) -> Result<ApiResponse, ApiStatus>

@@ -124,7 +124,7 @@ fn token_status(
     let refused = |error: String| TokenReviewStatus { error: Some(error), ..TokenReviewStatus::default() };
     let accepted = match reviewed {
         Ok(accepted) => accepted,
-        Err(rejected) => return refused(format!("[invalid bearer token, {rejected}]")),
+        Err(rejected) => return refused(rejected.to_string()),
     };
     let audiences: Vec<String> = accepted
         .audiences

@@ -99,8 +99,14 @@ pub(crate) struct Authenticator {
 
 /// Why a presented credential is not accepted, in words for TokenReview; a request gets a bare 401.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Rejected(String);
+pub(crate) enum Rejected {
+    /// No token of this cluster.
+    #[error("invalid bearer token")]
+    Unknown,
+    /// A ServiceAccount's token that is no longer, or not yet, good.
+    #[error("[invalid bearer token, {0}]")]
+    ServiceAccount(String),
+}
 
 /// A token that was accepted.
 #[derive(Debug, Clone)]
@@ -144,7 +150,7 @@ impl Authenticator {
             return Ok(Accepted { identity, audiences: None });
         }
         let claims = self.claims(digest, token, store)?;
-        let identity = service_account::identity(&claims, store).map_err(Rejected)?;
+        let identity = service_account::identity(&claims, store).map_err(Rejected::ServiceAccount)?;
         Ok(Accepted { identity: Arc::new(identity), audiences: Some(claims.audiences.clone()) })
     }
 
@@ -155,7 +161,10 @@ impl Authenticator {
 
     fn claims(&self, digest: TokenDigest, token: &str, store: &Store) -> Result<Arc<Claims>, Rejected> {
         let now = (store.clock())();
-        let reject = |error: jwt::TokenError| Rejected(error.to_string());
+        let reject = |error: jwt::TokenError| match error {
+            jwt::TokenError::Invalid => Rejected::Unknown,
+            other => Rejected::ServiceAccount(other.to_string()),
+        };
         let remembered = {
             let tokens = self.verified_tokens.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             tokens.get(&digest).cloned()
