@@ -25,6 +25,16 @@ pub(crate) struct KubeOptions {
 const ADVICE: &str = "name a kubeconfig with --kubeconfig or KUBECONFIG and one of its contexts with --context \
                       (`kubectl config get-contexts` lists them)";
 
+/// A namespace as an argument: a DNS label (RFC 1123).
+pub(crate) fn namespace(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_label = (1..=63).contains(&text.len()) && text.bytes().all(allowed);
+    if is_label && !text.starts_with('-') && !text.ends_with('-') {
+        return Ok(text.to_owned());
+    }
+    Err("a namespace has 1 to 63 lower-case letters, digits and '-', and starts and ends with a letter or digit".to_owned())
+}
+
 impl KubeOptions {
     /// A client for the cluster.
     pub(crate) async fn client(&self) -> Result<Client, Failure> {
@@ -60,6 +70,21 @@ impl KubeOptions {
         match &self.context {
             Some(context) => format!("connecting to the cluster of context {context:?}{file}"),
             None => format!("connecting to the current cluster{file}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_a_dns_label() {
+        for text in ["a", "certmesh", "kube-system", &"x".repeat(63)] {
+            assert_eq!(namespace(text).as_deref(), Ok(text));
+        }
+        for text in ["", "A", "a.b", "-a", "a-", "a/b", &"x".repeat(64)] {
+            assert!(namespace(text).is_err(), "{text}");
         }
     }
 }

@@ -51,6 +51,19 @@ fn an_interrupted_demo_is_not_a_verified_one() {
 }
 
 #[test]
+fn it_speaks_of_itself_as_it_was_called() {
+    let parent = tempfile::tempdir().unwrap();
+    let plugin = parent.path().join("kubectl-certmesh");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_certmesh"), &plugin).unwrap();
+    let output = Command::new(&plugin).args(["inspect", "--help"]).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("Usage: kubectl certmesh inspect"), "{stdout}");
+    let output = Command::new(&plugin).arg("frobnicate").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Usage: kubectl certmesh"));
+}
+
+#[test]
 fn dev_gives_kubeconfigs_and_takes_them_back() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("play");

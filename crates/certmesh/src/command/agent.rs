@@ -7,7 +7,12 @@ use certmesh_controllers::{
 };
 
 use super::controller::{self, Health, ListenOptions};
-use crate::{exit::Exit, failure::Failure, kube_access::KubeOptions, shutdown};
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    kube_access::{KubeOptions, namespace},
+    shutdown,
+};
 
 /// Run the agent of a remote cluster: it makes the private keys, asks the issuer to sign, and stores what it gets
 ///
@@ -16,7 +21,7 @@ use crate::{exit::Exit, failure::Failure, kube_access::KubeOptions, shutdown};
 #[command(after_help = "Example:\n  certmesh agent --namespace certmesh --context cluster-1")]
 pub(crate) struct Options {
     /// The agent's namespace, in which copies, requests and pending keys are
-    #[arg(long, short, value_name = "NAMESPACE", default_value = well_known::NAMESPACE)]
+    #[arg(long, short, value_name = "NAMESPACE", default_value = well_known::NAMESPACE, value_parser = namespace)]
     namespace: String,
     #[command(flatten)]
     listen: ListenOptions,

@@ -5,13 +5,15 @@ use std::{fmt::Write as _, num::NonZero, path::PathBuf};
 use certmesh_api::{certificates::ObjectRef, names::well_known};
 use certmesh_controllers::IssuanceLog;
 use certmesh_x509::KeyAlgorithm;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     exit::Exit,
     failure::Failure,
-    fleet::{Controllers, Directory, Fleet, new_root},
-    output, shutdown,
+    fleet::{Controllers, Directory, Fleet, Member, new_root},
+    output::{self, OutputFormat},
+    shutdown,
 };
 
 /// Start embedded clusters to try things on with kubectl, until Ctrl-C
@@ -32,6 +34,28 @@ pub(crate) struct Options {
     /// Only the clusters: run issuer and agents yourself
     #[arg(long)]
     no_controllers: bool,
+    /// Form of what is printed once all is ready
+    #[arg(long, short, value_enum, value_name = "FORMAT", default_value = "text")]
+    output: OutputFormat,
+}
+
+/// Where the clusters are. The JSON is stable: fields are only ever added.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    management: ClusterReport,
+    remotes: Vec<ClusterReport>,
+    #[serde(skip)]
+    has_controllers: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClusterReport {
+    name: String,
+    url: String,
+    /// Path of the kubeconfig.
+    kubeconfig: PathBuf,
 }
 
 pub(crate) fn run(options: &Options) -> Result<Exit, Failure> {
@@ -45,7 +69,8 @@ pub(crate) fn run(options: &Options) -> Result<Exit, Failure> {
         };
         let controllers = controllers?;
         directory.write_kubeconfigs(&fleet)?;
-        output::print(&instructions(&fleet, &directory))?;
+        let report = Report::new(&fleet, &directory, !options.no_controllers);
+        output::print_data(options.output, &report, instructions)?;
         let outcome = wait(controllers, &stop).await;
         fleet.shutdown().await;
         outcome.map(|()| Exit::Done)
@@ -78,36 +103,44 @@ async fn wait(controllers: Option<Controllers>, stop: &CancellationToken) -> Res
     Ok(())
 }
 
-fn instructions(fleet: &Fleet, directory: &Directory) -> String {
-    let mut text = String::new();
-    // Writing to a String does not fail.
-    for member in fleet.members() {
-        let _ = writeln!(
-            text,
-            "{:<12} {}  {}",
-            member.name(),
-            member.url(),
-            directory.kubeconfig(member).display()
-        );
+impl Report {
+    fn new(fleet: &Fleet, directory: &Directory, has_controllers: bool) -> Self {
+        let report = |member: &Member| ClusterReport {
+            name: member.name().to_owned(),
+            url: member.url().to_owned(),
+            kubeconfig: directory.kubeconfig(member),
+        };
+        let remotes = fleet.remotes().iter().map(report).collect();
+        Self { management: report(fleet.management()), remotes, has_controllers }
     }
-    let management = directory.kubeconfig(fleet.management());
-    let remote = fleet.remotes().first();
+}
+
+fn instructions(report: &Report) -> String {
+    // Writing to a String does not fail.
+    let mut text = String::new();
+    for ClusterReport { name, url, kubeconfig } in std::iter::once(&report.management).chain(&report.remotes)
+    {
+        let _ = writeln!(text, "{name:<12} {url}  {}", kubeconfig.display());
+    }
+    text.push_str("\nThe clusters live in this process, until Ctrl-C. In another terminal:\n\n");
+    let management = report.management.kubeconfig.display();
+    if !report.has_controllers {
+        let _ = writeln!(text, "  certmesh issuer --kubeconfig {management}");
+        for remote in &report.remotes {
+            let any = "--health-addr 127.0.0.1:0 --metrics-addr 127.0.0.1:0";
+            let _ = writeln!(text, "  certmesh agent --kubeconfig {} {any}", remote.kubeconfig.display());
+        }
+    }
     let _ = write!(
         text,
-        "\nThe clusters live in this process, until Ctrl-C. In another terminal:\n\n  \
-         export KUBECONFIG={}\n  \
+        "  export KUBECONFIG={management}\n  \
          kubectl apply -f examples/\n  \
          kubectl get issuedcertificates -A\n  \
-         kubectl wait -A --for=condition=Ready issuedcertificates --all\n",
-        management.display()
+         kubectl wait -A --for=condition=Ready issuedcertificates --all\n"
     );
-    if let Some(remote) = remote {
-        let _ = writeln!(
-            text,
-            "  certmesh inspect {}/istio-system/cacerts --kubeconfig {}",
-            remote.name(),
-            directory.kubeconfig(remote).display()
-        );
+    if let Some(remote) = report.remotes.first() {
+        let (name, kubeconfig) = (&remote.name, remote.kubeconfig.display());
+        let _ = writeln!(text, "  certmesh inspect {name}/istio-system/cacerts --kubeconfig {kubeconfig}");
     }
     text
 }

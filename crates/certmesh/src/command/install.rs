@@ -7,7 +7,7 @@ use certmesh_api::{
 };
 use serde_json::json;
 
-use crate::{exit::Exit, failure::Failure, output};
+use crate::{exit::Exit, failure::Failure, kube_access::namespace, output};
 
 /// Print what has to be installed in a cluster: definitions, accounts, rights and Deployments
 ///
@@ -44,10 +44,10 @@ enum Part {
 #[derive(Debug, clap::Args)]
 struct PartOptions {
     /// Namespace to install into
-    #[arg(long, short, value_name = "NAMESPACE", default_value = well_known::NAMESPACE)]
+    #[arg(long, short, value_name = "NAMESPACE", default_value = well_known::NAMESPACE, value_parser = namespace)]
     namespace: String,
     /// Container image
-    #[arg(long, value_name = "IMAGE", default_value = IMAGE)]
+    #[arg(long, value_name = "IMAGE", default_value = IMAGE, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     image: String,
     #[command(flatten)]
     print: PrintOptions,
@@ -65,7 +65,7 @@ struct AgentOptions {
 #[derive(Debug, clap::Args)]
 struct RegistrationOptions {
     /// The agent's namespace
-    #[arg(long, short, value_name = "NAMESPACE", default_value = well_known::NAMESPACE)]
+    #[arg(long, short, value_name = "NAMESPACE", default_value = well_known::NAMESPACE, value_parser = namespace)]
     namespace: String,
     #[command(flatten)]
     print: PrintOptions,
@@ -130,8 +130,8 @@ fn render(manifests: &[Manifest], format: ManifestFormat) -> Result<String, Fail
 
 fn target(text: &str) -> Result<ObjectRef, String> {
     match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(ObjectRef::new(namespace, name))
+        Some((place, name)) if !name.is_empty() && !name.contains('/') => {
+            Ok(ObjectRef::new(namespace(place)?, name))
         }
         _ => Err("write it as NAMESPACE/NAME".to_owned()),
     }
@@ -158,6 +158,8 @@ mod tests {
             let arguments = &deployment.object.data["spec"]["template"]["spec"]["containers"][0]["args"];
             let arguments: Vec<String> = serde_json::from_value(arguments.clone()).unwrap();
             let line = std::iter::once("certmesh".to_owned()).chain(arguments);
+            // As the kubelet fills it in.
+            let line = line.map(|argument| argument.replace("$(POD_NAMESPACE)", "certmesh"));
             crate::cli::parse(line.map(Into::into)).unwrap();
         }
     }
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn a_target_is_a_namespace_and_a_name() {
         assert_eq!(target("a/b"), Ok(ObjectRef::new("a", "b")));
-        for text in ["", "a", "/b", "a/", "a/b/c"] {
+        for text in ["", "a", "/b", "a/", "a/b/c", "A/b"] {
             assert!(target(text).is_err(), "{text}");
         }
     }

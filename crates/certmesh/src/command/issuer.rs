@@ -12,7 +12,12 @@ use certmesh_controllers::{
 };
 
 use super::controller::{self, Health, ListenOptions};
-use crate::{exit::Exit, failure::Failure, kube_access::KubeOptions, shutdown};
+use crate::{
+    exit::Exit,
+    failure::Failure,
+    kube_access::{KubeOptions, namespace},
+    shutdown,
+};
 
 /// Run the issuer of the management cluster: it carries intents to their clusters and signs what their agents ask for
 ///
@@ -22,10 +27,10 @@ use crate::{exit::Exit, failure::Failure, kube_access::KubeOptions, shutdown};
 #[command(after_help = "Example:\n  certmesh issuer --namespace certmesh --context management")]
 pub(crate) struct Options {
     /// The issuer's namespace, in which signing CAs, kubeconfigs and KubernetesClusters are
-    #[arg(long, short, value_name = "NAMESPACE", default_value = well_known::NAMESPACE)]
+    #[arg(long, short, value_name = "NAMESPACE", default_value = well_known::NAMESPACE, value_parser = namespace)]
     namespace: String,
     /// The namespace of the agents in their clusters
-    #[arg(long, value_name = "NAMESPACE", default_value = well_known::NAMESPACE)]
+    #[arg(long, value_name = "NAMESPACE", default_value = well_known::NAMESPACE, value_parser = namespace)]
     agent_namespace: String,
     /// Sign with CA Secrets of any namespace, rather than of the issuer's alone
     ///
