@@ -49,7 +49,8 @@ pub(crate) struct Names {
     by_value: HashMap<(Sort, String), String>,
     by_name: HashMap<String, String>,
     counts: HashMap<Sort, usize>,
-    generated: Vec<String>,
+    /// Prefixes for which the case has names generated, each followed by the letters that names are made of.
+    generated: Vec<Regex>,
 }
 
 #[derive(Debug)]
@@ -60,6 +61,7 @@ struct Patterns {
     address: Regex,
     version: Regex,
     name: Regex,
+    object: Regex,
 }
 
 impl Patterns {
@@ -76,8 +78,21 @@ impl Patterns {
                 r"(?P<known>ResourceVersion in (?:the )?(?:precondition|object meta|record)(?:: | \())(?P<version>\d+)|(?P<newest>too old resource version: \d+ \(|Too large resource version: \d+, current: )\d+",
             ),
             name: regex("<[a-z]+:[0-9]+>"),
+            // An object quoted in a message, in the order of Go's fields or maps.
+            object: regex(r#"Invalid value: "(?:\{\\".*\}|map\[.*\])": "#),
         }
     }
+}
+
+/// What a name made from a prefix looks like, for each prefix in the text.
+fn generated_names(literals: &str) -> Vec<Regex> {
+    let prefix =
+        Regex::new(r#""generateName": "([^"]*)""#).expect("the pattern is a constant that tests compile");
+    let made = |found: Captures<'_>| {
+        let pattern = format!("{}[bcdfghjklmnpqrstvwxz2456789]{{5}}", regex::escape(&found[1]));
+        Regex::new(&pattern).expect("an escaped prefix and a class")
+    };
+    prefix.captures_iter(literals).map(made).collect()
 }
 
 impl Names {
@@ -85,11 +100,11 @@ impl Names {
     pub(crate) fn new(literals: String) -> Self {
         Self {
             patterns: Patterns::new(),
+            generated: generated_names(&literals),
             literals,
             by_value: HashMap::new(),
             by_name: HashMap::new(),
             counts: HashMap::new(),
-            generated: Vec::new(),
         }
     }
 
@@ -117,7 +132,6 @@ impl Names {
     fn apply_to_object(&mut self, map: &mut Map<String, Value>) {
         // Who owns which field is kept by server-side apply's rules alone, see the accepted differences.
         map.shift_remove("managedFields");
-        self.note_generated_name(map);
         if map.get("items").or(map.get("rows")).is_some_and(Value::is_array) {
             self.rename_at(map, &["metadata", "resourceVersion"], Sort::ListVersion);
             hide_ages(map);
@@ -144,17 +158,6 @@ impl Names {
                 }
                 _ => self.apply(value),
             }
-        }
-    }
-
-    fn note_generated_name(&mut self, metadata: &Map<String, Value>) {
-        let text = |key: &str| metadata.get(key).and_then(Value::as_str);
-        if let (Some(prefix), Some(name)) = (text("generateName"), text("name"))
-            && name.len() == prefix.len() + 5
-            && name.starts_with(prefix)
-            && !self.generated.iter().any(|known| known == name)
-        {
-            self.generated.push(name.to_owned());
         }
     }
 
@@ -190,11 +193,14 @@ impl Names {
                 }
             }
         }
-        for name in self.generated.clone() {
-            if text.contains(&name) {
-                text = text.replace(&name, &self.name(Sort::Generated, &name));
+        for pattern in self.generated.clone() {
+            let found: Vec<String> =
+                pattern.find_iter(&text).map(|found| found.as_str().to_owned()).collect();
+            for value in found {
+                text = text.replace(&value, &self.name(Sort::Generated, &value));
             }
         }
+        text = self.patterns.object.replace_all(&text, "Invalid value: <object>: ").into_owned();
         text = self.patterns.address.replace_all(&text, "<address>").into_owned();
         text = self.times(&text);
         self.versions_in(&text)
@@ -299,7 +305,7 @@ mod tests {
 
     #[test]
     fn lists_bookmarks_and_generated_names_are_told_apart() {
-        let mut names = Names::new(String::new());
+        let mut names = Names::new(r#"{"generateName": "a-"}"#.to_owned());
         let list = json!({"metadata": {"resourceVersion": "9", "continue": "abc"}, "items": []});
         assert_eq!(
             applied(&mut names, list.clone()),
@@ -311,6 +317,8 @@ mod tests {
         let generated = json!({"metadata": {"generateName": "a-", "name": "a-x8k2p"}});
         assert_eq!(applied(&mut names, generated)["metadata"]["name"], "<name:1>");
         assert_eq!(names.text("secrets \"a-x8k2p\" not found"), "secrets \"<name:1>\" not found");
+        let quoted = r#"patch: Invalid value: "{\"a\":{\"b\":1}}": unknown"#;
+        assert_eq!(names.text(quoted), "patch: Invalid value: <object>: unknown");
     }
 
     #[test]
