@@ -1,6 +1,7 @@
 //! `cargo xtask rig`: real Kubernetes API servers to try things on, see the crate `certmesh-rig`.
 
 use crate::failure::Failure;
+use crate::steps::conformance;
 use crate::tools::api_server;
 use crate::workspace::Workspace;
 use certmesh_rig::{Rig, RigError};
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub(crate) enum RigCommand {
     /// Build etcd, kube-apiserver and kube-controller-manager unless that is done, and print where they are.
     Build,
+    /// Record what a real server answers to the conformance cases.
+    Record,
     /// Start clusters, and stop them on Ctrl-C or SIGTERM.
     Up {
         /// How many API servers, named cluster-1, cluster-2, …
@@ -31,6 +34,7 @@ pub(crate) fn run(workspace: &Workspace, command: &RigCommand) -> Result<(), Fai
             println!("{}", binaries.directory().display());
             Ok(())
         }
+        RigCommand::Record => conformance::record(workspace).map(|note| println!("{note}")),
         RigCommand::Up { clusters, dir } => {
             let names: Vec<String> = (1..=*clusters).map(|number| format!("cluster-{number}")).collect();
             let rig = Rig::start(&binaries, dir, &names).map_err(|error| failed(&error))?;

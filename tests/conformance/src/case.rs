@@ -236,13 +236,12 @@ impl Step {
     }
 
     fn accept(&mut self, line: &str) -> Result<(), String> {
-        match &mut self.accepted {
-            Some(accepted) => accepted.recorded.push(line.to_owned()),
-            None => {
-                differences::find(line).ok_or_else(|| format!("there is no accepted difference {line:?}"))?;
-                self.accepted = Some(Accepted { difference: line.to_owned(), recorded: Vec::new() });
-            }
+        if let Some(accepted) = &mut self.accepted {
+            accepted.recorded.push(line.to_owned());
+            return Ok(());
         }
+        differences::find(line).ok_or_else(|| format!("there is no accepted difference {line:?}"))?;
+        self.accepted = Some(Accepted { difference: line.to_owned(), recorded: Vec::new() });
         Ok(())
     }
 

@@ -125,25 +125,21 @@ impl<'a> Conversation<'a> {
     }
 
     async fn ask(&self, request: &RequestText, it: &str) -> Result<Answer, String> {
-        let (target, headers, body) = self.fill_in(request, it)?;
+        let FilledIn { target, headers, body } = self.fill_in(request, it)?;
         self.client.send(&request.method, &target, &headers, body).await.map_err(shown)
     }
 
     async fn open_stream(&self, request: &RequestText) -> Result<Stream, String> {
-        let (target, headers, body) = self.fill_in(request, "")?;
+        let FilledIn { target, headers, body } = self.fill_in(request, "")?;
         self.client.open(&request.method, &target, &headers, body).await.map_err(shown)
     }
 
     /// The request with values for `$ns`, `$it` and names.
-    fn fill_in(
-        &self,
-        request: &RequestText,
-        it: &str,
-    ) -> Result<(String, Vec<(String, String)>, String), String> {
+    fn fill_in(&self, request: &RequestText, it: &str) -> Result<FilledIn, String> {
         let fill = |text: &str| self.names.resolve(&text.replace("$ns", &self.case.name).replace("$it", it));
         let header = |(name, value): &(String, String)| Ok::<_, String>((name.clone(), fill(value)?));
         let headers = request.headers.iter().map(header).collect::<Result<_, _>>()?;
-        Ok((fill(&request.target)?, headers, fill(&request.body)?))
+        Ok(FilledIn { target: fill(&request.target)?, headers, body: fill(&request.body)? })
     }
 
     /// Events to the count or the end of the stream.
@@ -210,6 +206,13 @@ impl<'a> Conversation<'a> {
     }
 }
 
+/// A request with values in place of names.
+struct FilledIn {
+    target: String,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
 impl Until {
     fn is_met(&self, answer: &Answer) -> bool {
         if answer.status.as_u16() != self.status {
@@ -220,7 +223,7 @@ impl Until {
         match body.pointer(pointer) {
             None => wanted == "absent",
             Some(Value::String(text)) => text == wanted,
-            Some(other) => other.to_string() == *wanted,
+            Some(other) => format!("{other}") == *wanted,
         }
     }
 }

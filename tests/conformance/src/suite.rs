@@ -149,18 +149,24 @@ fn expected(step: &Step, mode: Mode) -> &[String] {
 }
 
 fn compare(case: &Case, found: &[Vec<String>], mode: Mode) -> Result<(), Failed> {
-    let mut differences = String::new();
-    for (step, found) in case.steps.iter().zip(found) {
-        let expected = expected(step, mode);
-        if step.recorded.is_empty() {
-            differences += &format!("\n{}\n  nothing is recorded; see CONTRIBUTING.md\n", step.title());
-        } else if expected != found.as_slice() {
-            differences += &format!("\n{}\n{}", step.title(), diff(expected, found));
-        } else if mode == Mode::Embedded && step.accepted.is_some() && step.recorded == *found {
-            differences += &format!("\n{}\n  differs no more; remove the ~ lines\n", step.title());
-        }
-    }
-    if differences.is_empty() { Ok(()) } else { Err(Failed::from(differences)) }
+    let differing: Vec<String> =
+        case.steps.iter().zip(found).filter_map(|(step, found)| difference(step, found, mode)).collect();
+    if differing.is_empty() { Ok(()) } else { Err(Failed::from(differing.concat())) }
+}
+
+/// What is wrong with the answer to a step, if anything.
+fn difference(step: &Step, found: &[String], mode: Mode) -> Option<String> {
+    let expected = expected(step, mode);
+    let problem = if step.recorded.is_empty() {
+        "  nothing is recorded; see CONTRIBUTING.md\n".to_owned()
+    } else if expected != found {
+        diff(expected, found)
+    } else if mode == Mode::Embedded && step.accepted.is_some() && step.recorded == found {
+        "  differs no more; remove the ~ lines\n".to_owned()
+    } else {
+        return None;
+    };
+    Some(format!("\n{}\n{problem}", step.title()))
 }
 
 fn diff(expected: &[String], found: &[String]) -> String {

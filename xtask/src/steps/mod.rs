@@ -1,6 +1,7 @@
 //! The steps of `cargo xtask test`, in the order in which they run: what is cheap and often wrong comes first.
 
 mod clippy;
+pub(crate) mod conformance;
 pub(crate) mod deny;
 mod doc_commands;
 mod file_length;
@@ -46,6 +47,7 @@ const STEPS: &[Step] = &[
     Step { name: "generated", run: generated::check },
     Step { name: "rustdoc", run: rustdoc::run },
     Step { name: "tests", run: test_suite::run },
+    Step { name: "conformance", run: conformance::run },
     Step { name: "commands", run: doc_commands::run },
     Step { name: "deny", run: deny::run },
 ];

@@ -27,14 +27,14 @@ pub(super) fn run_pure(workspace: &Workspace) -> Result<String, Failure> {
 
 /// What cargo's `test result:` lines add up to.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Totals {
+pub(super) struct Totals {
     passed: usize,
     failed: usize,
     ignored: usize,
 }
 
 impl Totals {
-    fn read(output: &str) -> Self {
+    pub(super) fn read(output: &str) -> Self {
         let mut totals = Self::default();
         for part in
             output.lines().filter(|line| line.starts_with("test result:")).flat_map(|line| line.split(';'))
@@ -52,7 +52,7 @@ impl Totals {
     }
 
     /// A skipped test proves nothing, and no test at all proves less.
-    fn note(&self) -> Result<String, Failure> {
+    pub(super) fn note(&self) -> Result<String, Failure> {
         let counts = format!("{} passed, {} failed", self.passed, self.failed);
         match self {
             Self { passed: 0, .. } => {
