@@ -65,8 +65,9 @@ impl StoredObject {
         let mut json = Vec::with_capacity(512);
         json.extend_from_slice(&internals.type_meta);
         let mut first = true;
-        for (name, value) in object.iter().filter(|(name, _)| !matches!(name.as_str(), "kind" | "apiVersion"))
-        {
+        let is_rest = |name: &str| !matches!(name, "kind" | "apiVersion" | "metadata");
+        let rest = object.iter().filter(|(name, _)| is_rest(name));
+        for (name, value) in object.get_key_value("metadata").into_iter().chain(rest) {
             if !first {
                 json.push(b',');
             }
