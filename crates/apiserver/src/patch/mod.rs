@@ -16,6 +16,8 @@ const APPLY_PATCHES: [&str; 2] = ["application/apply-patch+yaml", "application/a
 
 /// Operations that one JSON patch may hold.
 const MAX_OPERATIONS: usize = 10_000;
+/// Bytes of JSON that the copies of one JSON patch may add (`--json-patch-max-copy-bytes`).
+const MAX_COPIED_BYTES: usize = 3 << 20;
 
 /// A patch, read but not yet applied.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +46,7 @@ impl Patch {
     /// Applies the patch to an object of this kind.
     pub(crate) fn apply(&self, object: &mut Value, kind: &str) -> Result<(), ApiStatus> {
         match self {
-            Self::Json(patch) => json_patch::patch(object, patch).map_err(|_| does_not_apply()),
+            Self::Json(patch) => apply_json_patch(object, patch),
             Self::Merge(patch) => {
                 json_patch::merge(object, patch);
                 Ok(())
@@ -89,6 +91,21 @@ fn object_from(body: &[u8]) -> Result<Value, ApiStatus> {
             Err(decoding_error(error))
         }
     }
+}
+
+/// Operation by operation, so that copies of copies do not fill the memory.
+fn apply_json_patch(object: &mut Value, patch: &json_patch::Patch) -> Result<(), ApiStatus> {
+    let mut copied = 0;
+    for operation in patch.iter() {
+        if let json_patch::PatchOperation::Copy(copy) = operation {
+            copied += copy.from.resolve(object).map_or(0, |source| source.to_string().len());
+            if copied > MAX_COPIED_BYTES {
+                return Err(does_not_apply());
+            }
+        }
+        json_patch::patch(object, std::slice::from_ref(operation)).map_err(|_| does_not_apply())?;
+    }
+    Ok(())
 }
 
 /// 422 for a JSON patch whose test fails or whose path leads nowhere. The real server does not say which.
@@ -139,6 +156,14 @@ mod tests {
             let refused = |status: ApiStatus| (status.code, status.reason);
             assert_eq!(result.map_err(refused), expected.ok_or((422, StatusReason::Invalid)), "{patch}");
         }
+    }
+
+    #[test]
+    fn copies_of_copies_are_bounded() {
+        let doubling: Vec<Value> =
+            (0..64).map(|step| json!({"op": "copy", "from": "", "path": format!("/a{step}")})).collect();
+        let applied = applied(JSON_PATCH, &json!(doubling), json!({"x": "y".repeat(100)}));
+        assert_eq!(applied.map(|_| "applied").map_err(|status| status.code), Err(422));
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::strategy::Strategy;
 pub(crate) use custom::{Crd, definitions as custom_definitions};
 pub(crate) use registry::Registry;
 
+pub(crate) use names::NAMESPACES;
 pub use names::{GroupKind, GroupResource, GroupVersionKind, GroupVersionResource};
 
 /// Whether objects live in a namespace.

@@ -3,7 +3,7 @@
 //! All parts are shared strings: the names travel with every request, event and error.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// A group and a plural name; prints as `secrets` or `deployments.apps`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,6 +51,10 @@ impl GroupResource {
         Self { group: group.into(), resource: resource.into() }
     }
 }
+
+/// Namespaces, which every write looks at.
+pub(crate) static NAMESPACES: LazyLock<GroupResource> =
+    LazyLock::new(|| GroupResource::new("", "namespaces"));
 
 impl GroupKind {
     /// From its parts.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{ListType, Schema};
 use crate::status::{FieldError, FieldPath};
@@ -58,6 +58,29 @@ fn doubles(items: impl Iterator<Item = Value>, path: &FieldPath<'_>, errors: &mu
     }
 }
 
+/// A list of objects, by their keys.
+pub(super) struct MapList<'v> {
+    keys: &'v [String],
+    items: HashMap<String, &'v Value>,
+}
+
+impl<'v> MapList<'v> {
+    pub(super) fn new(items: &'v [Value], keys: &'v [String]) -> Self {
+        Self { keys, items: items.iter().map(|item| (key_of(item, keys).to_string(), item)).collect() }
+    }
+
+    /// The item with the keys of this one.
+    pub(super) fn get(&self, item: &Value) -> Option<&'v Value> {
+        self.items.get(&key_of(item, self.keys).to_string()).copied()
+    }
+}
+
+/// The fields that tell an item from the others.
+fn key_of(item: &Value, keys: &[String]) -> Value {
+    let given = keys.iter().filter_map(|field| Some((field.clone(), item.get(field)?.clone())));
+    Value::Object(given.collect())
+}
+
 fn map_keys(items: &[Value], keys: &[String], path: &FieldPath<'_>, errors: &mut Vec<FieldError>) {
     for (i, item) in items.iter().enumerate() {
         if !item.is_object() && !item.is_null() {
@@ -66,16 +89,7 @@ fn map_keys(items: &[Value], keys: &[String], path: &FieldPath<'_>, errors: &mut
             return;
         }
     }
-    let key_of = |item: &Value| {
-        let mut key = Map::new();
-        for field in keys {
-            if let Some(value) = item.get(field) {
-                key.insert(field.clone(), value.clone());
-            }
-        }
-        json!(key)
-    };
-    doubles(items.iter().map(key_of), path, errors);
+    doubles(items.iter().map(|item| key_of(item, keys)), path, errors);
 }
 
 /// Keys sorted, so that equal objects print equally.
@@ -93,6 +107,8 @@ fn canonical(value: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::parse;
     use super::*;
 

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::format::{self, IntegerFormat};
+use super::list_type::MapList;
 use super::{Additional, Bound, ListType, MAX_DEPTH, Rules, Schema, SchemaType, json_type};
 use crate::status::{FieldError, FieldErrorType, go_quote};
 
@@ -15,6 +16,9 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>, schema: &Schema, err
     let findings = Walk { path: &mut path, depth: 0 }.ratcheting(object, old, schema);
     errors.extend(findings.errors);
 }
+
+/// Findings about one object that are reported; a list of a hundred thousand wrong items helps nobody.
+const MAX_FINDINGS: usize = 1000;
 
 /// What a schema had to say, and how many checks were made: of several alternatives that fail, the one that went
 /// farthest is reported.
@@ -30,7 +34,7 @@ impl Findings {
     }
 
     fn add(&mut self, error: FieldError) {
-        if !self.errors.contains(&error) {
+        if self.errors.len() < MAX_FINDINGS && !self.errors.contains(&error) {
             self.errors.push(error);
         }
     }
@@ -223,10 +227,10 @@ impl Walk<'_> {
 
     fn array(&mut self, items: &[Value], old: Option<&Value>, schema: &Schema) -> Findings {
         let mut findings = Findings::default();
-        let old_items = old.and_then(Value::as_array);
+        let old_items = old.and_then(Value::as_array).map(|old| Correlated::new(old, &schema.list_type));
         if let Some(of) = &schema.items {
             for (i, item) in items.iter().enumerate() {
-                let old_item = old_items.and_then(|old| correlated(old, i, item, &schema.list_type));
+                let old_item = old_items.as_ref().and_then(|old| old.of(i, item));
                 findings.merge(self.at(&format!("[{i}]"), |w| w.ratcheting(item, old_item, of)));
             }
         }
@@ -350,14 +354,28 @@ fn farthest(branches: Vec<Findings>) -> Findings {
     best.unwrap_or_default()
 }
 
-/// The old item that a new one succeeds, for ratcheting.
-fn correlated<'o>(old: &'o [Value], index: usize, item: &Value, list_type: &ListType) -> Option<&'o Value> {
-    match list_type {
-        ListType::Map(keys) => {
-            old.iter().find(|candidate| keys.iter().all(|key| candidate.get(key) == item.get(key)))
+/// The old items of a list, found for the new ones that succeed them.
+enum Correlated<'o> {
+    ByIndex(&'o [Value]),
+    ByKey(MapList<'o>),
+    None,
+}
+
+impl<'o> Correlated<'o> {
+    fn new(old: &'o [Value], list_type: &'o ListType) -> Self {
+        match list_type {
+            ListType::Map(keys) => Self::ByKey(MapList::new(old, keys)),
+            ListType::Default => Self::ByIndex(old),
+            ListType::Set | ListType::Atomic => Self::None,
         }
-        ListType::Default => old.get(index),
-        ListType::Set | ListType::Atomic => None,
+    }
+
+    fn of(&self, index: usize, item: &Value) -> Option<&'o Value> {
+        match self {
+            Self::ByIndex(old) => old.get(index),
+            Self::ByKey(old) => old.get(item),
+            Self::None => None,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One finding about one field (`field.Error` of apimachinery), and the path that leads to it (`field.Path`).
 
+use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 
 use serde_json::Value;
@@ -200,13 +201,9 @@ impl fmt::Display for FieldError {
 
 /// `ErrorList.ToAggregate().Error()`: one message alone, several in brackets, doubles once.
 pub(super) fn aggregate(errors: &[FieldError]) -> String {
-    let mut messages: Vec<String> = Vec::with_capacity(errors.len());
-    for error in errors {
-        let message = error.to_string();
-        if !messages.contains(&message) {
-            messages.push(message);
-        }
-    }
+    let mut seen = HashSet::new();
+    let messages = errors.iter().map(ToString::to_string);
+    let messages: Vec<String> = messages.filter(|message| seen.insert(message.clone())).collect();
     match messages.as_slice() {
         [one] => one.clone(),
         many => format!("[{}]", many.join(", ")),

@@ -45,6 +45,11 @@ pub(super) fn read_patched(
     mut object: Object,
     validation: FieldValidation,
 ) -> Result<Read, ApiStatus> {
+    if object.values().any(|value| nests_deeper(value, MAX_DEPTH)) {
+        return Err(ApiStatus::unprocessable(format!(
+            "the patched object nests deeper than {MAX_DEPTH} levels"
+        )));
+    }
     let refused = |object: &Object, error: String| {
         let patched = Value::Object(object.clone()).to_string();
         let error = FieldError::invalid("patch", &json!(patched), error);
@@ -61,6 +66,18 @@ pub(super) fn read_patched(
         findings.clear();
     }
     Ok(Read { object, warnings: findings })
+}
+
+/// Nesting that any JSON reader follows. A body is bounded by ours; patches could build deeper objects.
+const MAX_DEPTH: usize = 100;
+
+fn nests_deeper(value: &Value, levels: usize) -> bool {
+    let within = |child: &Value| levels == 0 || nests_deeper(child, levels - 1);
+    match value {
+        Value::Array(items) => items.iter().any(within),
+        Value::Object(fields) => fields.values().any(within),
+        _ => false,
+    }
 }
 
 /// The decoder's own words, without the sentence that a POST wraps them in.

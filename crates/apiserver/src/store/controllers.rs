@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Store, StoredObject};
-use crate::resource::{GroupResource, Origin, ResourceDefinition};
+use crate::resource::{GroupResource, NAMESPACES, Origin, ResourceDefinition};
 
 /// Something that follows from a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,8 +110,7 @@ impl Store {
         let (has_dependents, namespace_ends) = {
             let state = self.read();
             let ends = last.namespace().is_some_and(|namespace| {
-                let namespaces = GroupResource::new("", "namespaces");
-                state.object(&namespaces, namespace).is_some_and(|n| n.is_terminating())
+                state.object(&NAMESPACES, namespace).is_some_and(|n| n.is_terminating())
             });
             (state.has_dependents(last.uid()), ends)
         };

@@ -10,7 +10,7 @@ use super::{ObjectBody, Store, StoredObject, WriteOptions, Written};
 use crate::meta::format;
 use crate::meta::object_meta::{self, Object};
 use crate::meta::validate;
-use crate::resource::{GroupResource, Origin, ResourceDefinition, Scope};
+use crate::resource::{NAMESPACES, Origin, ResourceDefinition, Scope};
 use crate::status::{ApiStatus, StatusCause, StatusReason};
 
 /// A generated name that is taken is drawn again, this often.
@@ -163,9 +163,8 @@ fn namespace_accepts(
     name: &str,
 ) -> Result<(), ApiStatus> {
     let Some(namespace) = namespace else { return Ok(()) };
-    let namespaces = GroupResource::new("", "namespaces");
-    let Some(found) = state.object(&namespaces, namespace) else {
-        return Err(ApiStatus::not_found(&namespaces, namespace));
+    let Some(found) = state.object(&NAMESPACES, namespace) else {
+        return Err(ApiStatus::not_found(&NAMESPACES, namespace));
     };
     if !found.is_terminating() {
         return Ok(());

@@ -14,6 +14,7 @@ use kube_cel::cel::objects::OptionalValue;
 use kube_cel::cel::{Context, ExecutionError, Program, Value as CelValue};
 use serde_json::{Map, Value, json};
 
+use super::list_type::MapList;
 use super::{Additional, ListType, Schema};
 use crate::status::{FieldError, FieldErrorType, FieldPath};
 
@@ -205,14 +206,13 @@ impl<'v> Node<'v> {
         errors: &mut Vec<FieldError>,
     ) {
         let (Some(of_rules), Some(of)) = (&rules.items, &schema.items) else { return };
-        let old = self.old.and_then(Value::as_array);
+        // Only lists with keys say which item succeeds which.
+        let old = match (&schema.list_type, self.old.and_then(Value::as_array)) {
+            (ListType::Map(keys), Some(old)) => Some(MapList::new(old, keys)),
+            _ => None,
+        };
         for (i, item) in items.iter().enumerate() {
-            let old_item = match &schema.list_type {
-                ListType::Map(keys) => old.and_then(|old| {
-                    old.iter().find(|candidate| keys.iter().all(|k| candidate.get(k) == item.get(k)))
-                }),
-                _ => None,
-            };
+            let old_item = old.as_ref().and_then(|old| old.get(item));
             Node::child(item, old_item, of).evaluate(of_rules, of, &path.index(i), errors);
         }
     }

@@ -48,9 +48,7 @@ fn what_is_not_structural_is_refused() {
         ),
         (
             json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": true}),
-            vec![
-                "additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive",
-            ],
+            vec!["additionalProperties: Forbidden: additionalProperties and properties are mutual exclusive"],
         ),
         (
             object(json!({"metadata": {"type": "object", "properties": {"labels": {"type": "object"}}}})),

@@ -126,9 +126,7 @@ fn each_rule_has_the_words_of_the_real_server() {
         (
             json!({"type": "object", "additionalProperties": {"type": "string"}}),
             json!({"k": 1}),
-            vec![
-                "spec.k: Invalid value: \"integer\": spec.k in body must be of type string: \"integer\"",
-            ],
+            vec!["spec.k: Invalid value: \"integer\": spec.k in body must be of type string: \"integer\""],
         ),
     ];
     for (schema, value, expected) in rows {

@@ -89,7 +89,7 @@ fn listed(list: ObjectList) -> BTreeMap<String, Arc<StoredObject>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn a_list_and_the_events_after_it_give_the_next_list(before in operations(), after in operations(), selector in prop::sample::select(vec!["", "l=1"])) {
@@ -152,5 +152,122 @@ proptest! {
             perform(&cluster, &operations[items.len() % operations.len()]);
         }
         prop_assert_eq!(items, whole.items);
+    }
+}
+
+/// JSON of the kind that a careless or hostile client sends: known words in wrong places.
+fn any_object() -> impl proptest::strategy::Strategy<Value = Value> {
+    let word = prop::sample::select(vec![
+        "metadata",
+        "name",
+        "namespace",
+        "labels",
+        "annotations",
+        "finalizers",
+        "ownerReferences",
+        "spec",
+        "status",
+        "data",
+        "stringData",
+        "type",
+        "rules",
+        "subjects",
+        "roleRef",
+        "containers",
+        "template",
+        "selector",
+        "matchLabels",
+        "ports",
+        "versions",
+        "schema",
+        "openAPIV3Schema",
+        "properties",
+        "items",
+        "default",
+        "group",
+        "names",
+        "plural",
+        "kind",
+        "scope",
+        "served",
+        "storage",
+        "additionalPrinterColumns",
+        "jsonPath",
+        "x-kubernetes-validations",
+        "rule",
+        "involvedObject",
+        "eventTime",
+        "resourceVersion",
+        "uid",
+        "deletionTimestamp",
+        "generation",
+        "apiVersion",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(|f| json!(f)),
+        "\\PC{0,6}".prop_map(Value::from),
+        prop::sample::select(vec![
+            "x",
+            "v1",
+            "object",
+            "string",
+            "Namespaced",
+            "things.example.com",
+            "example.com"
+        ])
+        .prop_map(Value::from),
+    ];
+    let any_json = leaf.prop_recursive(5, 60, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((word.clone(), inner), 0..6).prop_map(|entries| {
+                Value::Object(entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
+            }),
+        ]
+    });
+    any_json.prop_filter("objects", Value::is_object)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_body_breaks_the_store(object in any_object(), patch in any_object(), named in any::<bool>()) {
+        let cluster = cluster();
+        let options = WriteOptions::default();
+        for definition in cluster.resources() {
+            let (id, namespace) = (&definition.id, cluster.scope_of(&definition.id));
+            let mut object = object.clone();
+            object.as_object_mut().unwrap().retain(|k, _| k != "apiVersion" && k != "kind");
+            if named && object["metadata"].is_object() {
+                object["metadata"]["name"] = json!("x");
+            }
+            if let Ok(made) = cluster.create(id, namespace, object.into(), &options) {
+                let name = made.object.name().to_owned();
+                for media_type in [MERGE_PATCH, crate::patch::STRATEGIC_MERGE_PATCH] {
+                    let patch = Patch::parse(media_type, patch.to_string().as_bytes()).unwrap();
+                    for part in [Subresource::None, Subresource::Status] {
+                        let _ = cluster.patch(id, namespace, &name, part, &patch, &options);
+                    }
+                }
+                let items = cluster.list(id, None, &ListOptions::default()).unwrap().items;
+                crate::table::rows(&definition, &items, crate::table::IncludeObject::Object, cluster.now());
+                let _ = cluster.delete(id, namespace, &name, &DeleteOptions::default());
+            }
+        }
+    }
+
+    #[test]
+    fn no_schema_breaks_its_objects(schema in any_object(), object in any_object(), patch in any_object()) {
+        let cluster = cluster();
+        let mut crd = thing_crd(&json!({}));
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] = schema;
+        if cluster.try_make(&crds(), crd).is_ok() {
+            let _ = cluster.try_make(&things(), thing("t", &object));
+            let _ = cluster.merge(&things(), "t", &json!({"spec": patch}));
+        }
     }
 }
