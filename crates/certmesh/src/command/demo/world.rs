@@ -149,10 +149,7 @@ impl World {
         if !self.keys.insert(key) {
             return Vec::new();
         }
-        let event = format!(
-            "the agent made a private key: Secret {}; it never leaves this cluster",
-            full_name(secret)
-        );
+        let event = format!("the agent made a private key, which stays here: Secret {}", full_name(secret));
         vec![news(place, event)]
     }
 
@@ -223,7 +220,7 @@ fn ready_certificate(intent: &IssuedCertificate) -> Option<(String, String)> {
     let format = if life > SignedDuration::from_hours(48) { "%F" } else { "%T" };
     let renewal = certificate.renew_at.as_ref().map(|at| format!(", renewal {}", at.0.strftime(format)));
     let (short, end) = (short(&certificate.fingerprint), certificate.not_after.0.strftime(format));
-    let text = format!("certificate {short} until {end}{}", renewal.unwrap_or_default());
+    let text = format!("{short} until {end}{}", renewal.unwrap_or_default());
     Some((certificate.fingerprint.clone(), text))
 }
 
@@ -339,7 +336,7 @@ mod tests {
     fn each_certificate_is_told_once_and_as_a_milestone() {
         let mut world = World::default();
         let first = world.see(sight("management", Seen::Intent(ready("aaaaaaaaaa"))));
-        let expected = "intent cluster-1/istio is Ready: certificate aaaaaaaa until 2027-01-01";
+        let expected = "intent cluster-1/istio is Ready: aaaaaaaa until 2027-01-01";
         assert_eq!(events(&first), ["intent cluster-1/istio: a certificate is wanted", expected]);
         assert_eq!(first.iter().map(|news| news.is_milestone).collect::<Vec<_>>(), [false, true]);
         assert_eq!(world.see(sight("management", Seen::Intent(ready("aaaaaaaaaa")))), []);
