@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio_util::sync::CancellationToken;
 
@@ -35,11 +36,13 @@ pub enum Change<'a, K> {
 pub struct Cache<K: Resource<DynamicType = ()> + Clone + 'static> {
     store: Store<K>,
     health: Arc<RwLock<Option<String>>>,
+    /// The highest resourceVersion that any event told of, whatever became of its object.
+    newest: Arc<AtomicU64>,
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Clone for Cache<K> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), health: Arc::clone(&self.health) }
+        Self { store: self.store.clone(), health: Arc::clone(&self.health), newest: Arc::clone(&self.newest) }
     }
 }
 
@@ -63,8 +66,8 @@ where
         on_change: impl Fn(Change<'_, K>) + Send + 'static,
     ) -> (Self, impl Future<Output = ()> + Send) {
         let (reader, mut writer) = store::<K>();
-        let cache = Self { store: reader.clone(), health: Arc::new(RwLock::new(None)) };
-        let health = Arc::clone(&cache.health);
+        let cache = Self { store: reader.clone(), health: Arc::default(), newest: Arc::default() };
+        let (health, newest) = (Arc::clone(&cache.health), Arc::clone(&cache.newest));
         let task = async move {
             let mut events = pin!(stream.default_backoff());
             let mut before_relist = HashMap::new();
@@ -86,6 +89,11 @@ where
                             before_relist = by_key(&reader);
                         }
                         writer.apply_watcher_event(&event);
+                        if let Event::Apply(object) | Event::Delete(object) | Event::InitApply(object) =
+                            &event
+                        {
+                            newest.fetch_max(numeric(object.resource_version().as_deref()), Ordering::AcqRel);
+                        }
                         if !matches!(event, Event::Init) && set(&health, None) {
                             on_change(Change::Health);
                         }
@@ -134,14 +142,15 @@ where
         self.health.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the object in the cache has at least this resourceVersion.
+    /// Whether the cache shows an object as it was at this resourceVersion, or anything that came after: another
+    /// version of it, or that it is gone. Versions of one kind are ordered (KEP-5504), and a watch tells in order.
     pub fn shows_version(&self, namespace: Option<&str>, name: &str, resource_version: &str) -> bool {
-        self.get(namespace, name).and_then(|object| object.resource_version()).is_some_and(|seen| {
-            match (seen.parse::<u64>(), resource_version.parse::<u64>()) {
-                (Ok(seen), Ok(wanted)) => seen >= wanted,
-                _ => seen == resource_version,
-            }
-        })
+        let wanted = numeric(Some(resource_version));
+        if wanted > 0 {
+            return self.newest.load(Ordering::Acquire) >= wanted;
+        }
+        let seen = self.get(namespace, name).and_then(|object| object.resource_version());
+        seen.as_deref() == Some(resource_version)
     }
 
     /// Whether the cache no longer holds the object with this uid.
@@ -150,6 +159,11 @@ where
             object.meta().uid.as_deref() != Some(uid) || object.meta().deletion_timestamp.is_some()
         })
     }
+}
+
+/// A resourceVersion as a number; 0 for one that is none.
+fn numeric(resource_version: Option<&str>) -> u64 {
+    resource_version.and_then(|version| version.parse().ok()).unwrap_or(0)
 }
 
 /// Sets the health; true when it changed between good and bad.
