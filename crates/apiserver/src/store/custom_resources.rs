@@ -1,5 +1,5 @@
 //! The life of a CustomResourceDefinition: names accepted, established, serving; when deleted, its objects go first
-//! (apiextensions `pkg/controller/{status,establish,finalizer}`).
+//! (apiextensions `pkg/controller/{status,establish,apiapproval,finalizer}`).
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{DeleteOptions, Deleted, Store, StoredObject};
 use crate::meta::object_meta::{self, Object};
 use crate::resource::{Crd, GroupVersionResource, ResourceDefinition, custom_definitions};
 use crate::status::ApiStatus;
-use crate::strategy::{has_condition, object_at, value_at};
+use crate::strategy::{Approval, has_condition, object_at, value_at};
 
 /// Held by a CRD in deletion while it has objects.
 const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -49,7 +49,11 @@ impl Store {
         }
         let conflict = self.name_conflict(&Crd::read(&crd));
         let now = object_meta::format_time(self.now());
-        if self.write_status(&definition, &current, |crd| accept_names(crd, conflict.as_ref(), &now)) {
+        let bring_up_to_date = |crd: &mut Object| {
+            accept_names(crd, conflict.as_ref(), &now);
+            show_approval(crd, &now);
+        };
+        if self.write_status(&definition, &current, bring_up_to_date) {
             // Written: this is called again for what was written.
             return;
         }
@@ -256,6 +260,16 @@ fn accept_names(crd: &mut Object, conflict: Option<&Condition>, now: &str) {
         };
         set_condition(crd, &pending, now);
     }
+}
+
+/// What the API approval controller writes.
+fn show_approval(crd: &mut Object, now: &str) {
+    let Some(approval) = Approval::of(crd) else { return };
+    let conforms = approval == Approval::Approved;
+    let message = approval.message(crd);
+    let condition =
+        Condition::new("KubernetesAPIApprovalPolicyConformant", conforms, approval.reason(), message);
+    set_condition(crd, &condition, now);
 }
 
 fn has_any_condition(crd: &Object, name: &str) -> bool {

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::{
-    Behaviour, Change, Strategy, count_generation, decode_built_in, default_field, keep, object_at, text_at,
-    value_at,
+    Behaviour, Change, Strategy, api_approval, count_generation, decode_built_in, default_field, keep,
+    object_at, text_at, value_at,
 };
 use crate::meta::format;
 use crate::meta::object_meta::{self, Object};
@@ -52,10 +52,8 @@ impl Strategy for CustomResourceDefinitions {
     }
 
     fn validate_create(&self, object: &Object, errors: &mut Vec<FieldError>) {
-        check_name(object, errors);
-        check_group_and_scope(object, errors);
-        check_names(object, errors);
-        check_versions(object, errors);
+        check_definition(object, errors);
+        api_approval::check(object, None, errors);
     }
 
     fn prepare_update(&self, object: &mut Object, change: Change<'_>) {
@@ -84,7 +82,8 @@ impl Strategy for CustomResourceDefinitions {
         if change.subresource == Subresource::Status {
             return;
         }
-        self.validate_create(object, errors);
+        check_definition(object, errors);
+        api_approval::check(object, Some(change.old), errors);
         let mut fields = vec![vec!["spec", "group"], vec!["spec", "names", "plural"]];
         if has_condition(change.old, "Established") {
             fields.extend([vec!["spec", "scope"], vec!["spec", "names", "kind"]]);
@@ -119,6 +118,13 @@ fn version_name(version: &Value) -> &str {
 fn storage_versions(crd: &Object) -> Vec<String> {
     let storage = |v: &&Value| v.get("storage") == Some(&Value::Bool(true));
     versions(crd).filter(storage).map(|v| version_name(v).to_owned()).collect()
+}
+
+fn check_definition(crd: &Object, errors: &mut Vec<FieldError>) {
+    check_name(crd, errors);
+    check_group_and_scope(crd, errors);
+    check_names(crd, errors);
+    check_versions(crd, errors);
 }
 
 fn check_name(crd: &Object, errors: &mut Vec<FieldError>) {

@@ -7,6 +7,7 @@
 //!
 //! What holds for every object (metadata, versions, finalizers) is the store's; what differs is here.
 
+mod api_approval;
 mod custom;
 mod custom_resource_definition;
 mod event;
@@ -25,6 +26,7 @@ use crate::resource::ResourceDefinition;
 use crate::status::{ApiStatus, FieldError, go_quote};
 use crate::store::Subresource;
 
+pub(crate) use api_approval::Approval;
 pub(crate) use custom::{CustomResource, read_versions};
 pub(crate) use custom_resource_definition::{CustomResourceDefinitions, has_condition};
 pub(crate) use event::{Events, convert as convert_event};

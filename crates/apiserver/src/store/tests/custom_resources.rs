@@ -297,3 +297,29 @@ fn cluster_scoped_custom_resources() {
     assert_eq!(made.namespace(), None);
     assert!(cluster.get(&worlds, None, "w", &GetOptions::default()).is_ok());
 }
+
+#[test]
+fn groups_of_the_community_show_their_approval() {
+    let cluster = cluster();
+    let mut crd = thing_crd(&thing_spec());
+    crd["metadata"]["name"] = json!("things.example.k8s.io");
+    crd["spec"]["group"] = json!("example.k8s.io");
+    let status = cluster.create(&crds(), None, crd.clone().into(), &WriteOptions::default()).unwrap_err();
+    assert_eq!(status.code, 422);
+    assert!(
+        status
+            .message
+            .contains("metadata.annotations[api-approved.kubernetes.io]: Required value: protected groups"),
+        "{}",
+        status.message
+    );
+    crd["metadata"]["annotations"] = json!({"api-approved.kubernetes.io": "unapproved, a test"});
+    cluster.make(&crds(), crd);
+    let crd = cluster.look(&crds(), "things.example.k8s.io").unwrap().value();
+    let conditions = crd["status"]["conditions"].as_array().unwrap();
+    let shown = conditions.iter().find(|c| c["type"] == "KubernetesAPIApprovalPolicyConformant").unwrap();
+    assert_eq!(
+        (&shown["status"], &shown["reason"], &shown["message"]),
+        (&json!("False"), &json!("UnapprovedAnnotation"), &json!("not approved: \"unapproved, a test\""))
+    );
+}
