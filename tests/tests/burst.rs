@@ -1,7 +1,4 @@
 //! Many certificates at once, none of which is left waiting.
-//!
-//! A pass waits until the caches show its own last writes. A request that was answered, used and deleted in between is
-//! never seen again as it was written; taking that for a cache that lags once cost every tenth certificate five seconds.
 
 use certmesh_api::certificates::{IssuedCertificate, ObjectRef};
 use certmesh_tests::{Fleet, intent, is_ready};
@@ -10,7 +7,7 @@ use std::time::Duration;
 const CERTIFICATES: usize = 40;
 
 #[tokio::test(start_paused = true)]
-async fn no_certificate_of_a_burst_waits_for_a_write_that_was_overtaken() {
+async fn no_certificate_of_a_burst_is_left_waiting() {
     let targets: Vec<_> =
         (0..CERTIFICATES).map(|number| ObjectRef::new("istio-system", format!("cacerts-{number}"))).collect();
     let fleet = Fleet::with_targets(1, &targets).await;
