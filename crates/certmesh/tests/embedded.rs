@@ -25,7 +25,7 @@ fn the_demo_verifies_everything() {
         "no colours and no moving line where there is no terminal:\n{stdout}"
     );
     for expected in [
-        "intent cluster-3/istio is Ready",
+        "cluster-3/istio is Ready",
         "cluster-1   ✓ its private key is in no other Secret of any cluster",
         "✓ 6 mutual TLS connections, each side trusting its own root-cert.pem alone",
         "connections before, during and after the renewal, 0 failed",

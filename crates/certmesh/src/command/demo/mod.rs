@@ -132,7 +132,8 @@ async fn tell(
             failed = story.go_on() => failed?,
             ended = controllers.watch(stop) => ended?,
         }
-        story.finish().await?;
+        let connections = story.finish().await?;
+        story.take_leave(connections);
     }
     controllers.stop().await;
     Ok(())

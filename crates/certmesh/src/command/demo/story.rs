@@ -309,11 +309,14 @@ impl<'a> Story<'a> {
         self.narrator.print(&format!("\nEverything was verified, in {elapsed:.1} s.\n"));
     }
 
-    /// Ends the traffic; what it counted has the last word.
-    pub(super) async fn finish(&mut self) -> Result<(), Failure> {
+    /// Ends the traffic. Returns how many connections there were, of which none failed.
+    pub(super) async fn finish(&mut self) -> Result<u64, Failure> {
         self.mesh.finish_traffic().await;
-        let total = grouped(self.mesh.judge()?);
-        self.narrator.print(&format!("\n{total} connections in all, 0 failed.\n"));
-        Ok(())
+        self.mesh.judge()
+    }
+
+    /// Says how many connections there were.
+    pub(super) fn take_leave(&self, connections: u64) {
+        self.narrator.print(&format!("\n{} connections in all, 0 failed.\n", grouped(connections)));
     }
 }

@@ -70,7 +70,7 @@ impl World {
         let was_ready = old.and_then(ready_certificate);
         match ready_certificate(&intent) {
             Some((fingerprint, text)) if was_ready.map(|(old, _)| old).as_ref() != Some(&fingerprint) => {
-                events.push(milestone(place, format!("intent {name} is Ready: {text}")));
+                events.push(milestone(place, format!("{name} is Ready: {text}")));
             }
             _ => {
                 events
@@ -336,7 +336,7 @@ mod tests {
     fn each_certificate_is_told_once_and_as_a_milestone() {
         let mut world = World::default();
         let first = world.see(sight("management", Seen::Intent(ready("aaaaaaaaaa"))));
-        let expected = "intent cluster-1/istio is Ready: aaaaaaaa until 2027-01-01";
+        let expected = "cluster-1/istio is Ready: aaaaaaaa until 2027-01-01";
         assert_eq!(events(&first), ["intent cluster-1/istio: a certificate is wanted", expected]);
         assert_eq!(first.iter().map(|news| news.is_milestone).collect::<Vec<_>>(), [false, true]);
         assert_eq!(world.see(sight("management", Seen::Intent(ready("aaaaaaaaaa")))), []);
