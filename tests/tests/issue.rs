@@ -43,11 +43,11 @@ async fn two_clusters_get_certificates_under_one_root() {
 
 /// What `openssl verify` and `openssl x509` say of the four files; its word is worth more than our own.
 fn openssl_accepts(files: &CaCerts<'_>, now: Timestamp) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a temporary directory");
     let file = |name: &str, content: &[u8]| {
         let path = directory.path().join(name);
-        std::fs::write(&path, content).unwrap();
-        path.into_os_string().into_string().unwrap()
+        std::fs::write(&path, content).expect("it can be written to");
+        path.into_os_string().into_string().expect("a path in UTF-8")
     };
     let (certificate, chain) = (file("ca-cert.pem", files.certificate), file("cert-chain.pem", files.chain));
     let (roots, key) = (file("root-cert.pem", files.roots), file("ca-key.pem", files.key));
@@ -78,7 +78,7 @@ fn openssl(arguments: &[&str]) -> String {
         .output()
         .expect("openssl is installed (apt-get install openssl)");
     assert!(output.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("openssl speaks UTF-8")
 }
 
 #[tokio::test(start_paused = true)]
