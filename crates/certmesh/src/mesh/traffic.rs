@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::probe::{Endpoint, connect};
 
-/// Between two connections of one client: many enough to hit a renewal, few enough to leave room for it.
+/// Between two connections of one client to the same server: many enough to hit a renewal, few enough to leave room for it.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// What became of the connections so far.
@@ -91,6 +91,8 @@ async fn talk(
     counters: Arc<Counters>,
     stop: CancellationToken,
 ) {
+    // So the load grows with the workloads, not with their square.
+    let pause = PAUSE * u32::try_from(servers.len()).unwrap_or(u32::MAX);
     for server in servers.iter().cycle() {
         let workload = client.workload();
         let peer = server.workload().id().clone();
@@ -98,7 +100,7 @@ async fn talk(
             Ok(()) => drop(counters.accepted.fetch_add(1, Ordering::Relaxed)),
             Err(error) => counters.fail(format!("{} to {peer}: {error}", workload.id())),
         }
-        if stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_none() {
+        if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
     }
