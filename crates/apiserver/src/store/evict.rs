@@ -29,11 +29,11 @@ impl Store {
         eviction: &Value,
         options: &WriteOptions,
     ) -> Result<Value, ApiStatus> {
+        check_name(eviction, name)?;
         let pods = GroupResource::new("", "pods");
         let pod = self
             .stored(&pods, &format!("{namespace}/{name}"))
             .ok_or_else(|| ApiStatus::not_found(&pods, name))?;
-        check_name(eviction, name)?;
         let delete = delete_options(eviction, options);
         if needs_budget(&pod) {
             self.spend_budget(namespace, &pod, options.dry_run)?;
@@ -170,9 +170,7 @@ fn check_name(eviction: &Value, name: &str) -> Result<(), ApiStatus> {
     if given.is_empty() || given == name {
         return Ok(());
     }
-    Err(ApiStatus::bad_request(format!(
-        "name in URL does not match name in Eviction object: {name} != {given}"
-    )))
+    Err(ApiStatus::bad_request("name in URL does not match name in Eviction object"))
 }
 
 fn delete_options(eviction: &Value, options: &WriteOptions) -> DeleteOptions {

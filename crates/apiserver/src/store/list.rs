@@ -102,7 +102,7 @@ pub(super) fn known_fields(
             || selectable.iter().any(|field| **field == *stored);
         if !known {
             let field = &term.field;
-            return Err(ApiStatus::bad_request(if selectable.is_empty() {
+            return Err(ApiStatus::bad_request(if selectable.is_empty() && !definition.is_custom() {
                 format!(
                     "{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
                     go_quote(field)

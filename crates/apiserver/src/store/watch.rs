@@ -135,7 +135,7 @@ impl Bookmark {
         let mut object = serde_json::json!({
             "kind": &*self.kind,
             "apiVersion": self.api_version,
-            "metadata": {"resourceVersion": self.resource_version.to_string(), "creationTimestamp": null},
+            "metadata": {"resourceVersion": self.resource_version.to_string()},
         });
         if self.initial_events_end {
             object["metadata"]["annotations"] = serde_json::json!({"k8s.io/initial-events-end": "true"});

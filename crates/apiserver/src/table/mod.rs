@@ -70,7 +70,7 @@ pub fn rows(
                 built_in::cells(&resource.kind, &value, now)
             };
             match include {
-                IncludeObject::None => json!({"cells": cells}),
+                IncludeObject::None => json!({"cells": cells, "object": null}),
                 IncludeObject::Metadata => json!({"cells": cells, "object": partial_metadata(value)}),
                 IncludeObject::Object => json!({"cells": cells, "object": value}),
             }

@@ -278,8 +278,8 @@ fn selectable_fields_and_tables() {
     assert_eq!((&columns[0]["name"], &columns[1]["name"]), (&json!("Name"), &json!("N")));
     let items = cluster.list(&things(), None, &ListOptions::default()).unwrap().items;
     let rows = crate::table::rows(&definition, &items, crate::table::IncludeObject::None, cluster.now());
-    assert_eq!(rows[0], json!({"cells": ["a", 3]}));
-    assert_eq!(rows[1], json!({"cells": ["b", null]}));
+    assert_eq!(rows[0], json!({"cells": ["a", 3], "object": null}));
+    assert_eq!(rows[1], json!({"cells": ["b", null], "object": null}));
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn a_streamed_list_ends_with_a_bookmark() {
         json!({
             "kind": "ConfigMap", "apiVersion": "v1",
             "metadata": {
-                "resourceVersion": cluster.revision().to_string(), "creationTimestamp": null,
+                "resourceVersion": cluster.revision().to_string(),
                 "annotations": {"k8s.io/initial-events-end": "true"}
             }
         })
