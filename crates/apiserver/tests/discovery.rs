@@ -65,7 +65,7 @@ async fn the_old_lists_say_what_kubectl_prints() {
     );
     assert_eq!(
         widgets["verbs"],
-        json!(["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"])
+        json!(["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"])
     );
     assert_eq!(list["resources"][1]["name"], "widgets/status");
     let (_, group) = admin(&cluster, "GET", "/apis/example.com", Value::Null).await;

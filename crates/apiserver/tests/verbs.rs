@@ -250,7 +250,9 @@ async fn long_lists_come_in_pages_and_collections_go_at_once() {
         let (status, page) = admin(&cluster, "GET", &path, Value::Null).await;
         assert_eq!(status, StatusCode::OK, "{page}");
         seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].clone()));
-        let Some(token) = page["metadata"]["continue"].as_str() else { break };
+        let Some(token) = page["metadata"]["continue"].as_str().filter(|token| !token.is_empty()) else {
+            break;
+        };
         assert_eq!(page["metadata"]["remainingItemCount"].as_u64(), Some(7 - seen.len() as u64));
         path = format!(
             "{WIDGETS}?limit=3&continue={}",
@@ -264,6 +266,24 @@ async fn long_lists_come_in_pages_and_collections_go_at_once() {
     assert_eq!((status, deleted["kind"].as_str()), (StatusCode::OK, Some("WidgetList")), "{deleted}");
     let (_, left) = admin(&cluster, "GET", WIDGETS, Value::Null).await;
     assert_eq!(left["items"].as_array().map(Vec::len), Some(4));
+}
+
+/// Where the real server answers custom resources otherwise than built-in ones.
+#[tokio::test]
+async fn paths_of_custom_resources_have_their_own_refusals() {
+    let cluster = cluster_with_widgets().await;
+    for (method, path, status, message) in [
+        ("GET", format!("{WIDGETS}/x/scale"), 404, "widgets.example.com \"x\" not found"),
+        ("PUT", WIDGETS.to_owned(), 400, "name must be provided"),
+        ("GET", "/apis/example.com/v2/widgets".to_owned(), 404, "404 page not found\n"),
+        ("POST", "/apis/example.com/v1/widgets".to_owned(), 404, "404 page not found\n"),
+        ("POST", format!("{WIDGETS}/ignored"), 201, ""),
+    ] {
+        let (answered, body) = admin(&cluster, method, &path, widget("w")).await;
+        assert_eq!(answered.as_u16(), status, "{method} {path}: {body}");
+        let said = body.as_str().or_else(|| body["message"].as_str()).unwrap_or_default();
+        assert_eq!(said, message, "{method} {path}");
+    }
 }
 
 #[tokio::test]

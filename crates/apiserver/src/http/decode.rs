@@ -8,6 +8,7 @@ use std::{
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+use serde_saphyr::options::DuplicateKeyPolicy;
 
 use super::{
     negotiate::{BodyFormat, MEDIA_TYPES},
@@ -17,28 +18,60 @@ use crate::{status::ApiStatus, store::ObjectBody};
 
 /// Reads an object. `kind` is what the endpoint takes, for the message when the body is something else entirely.
 pub(crate) fn object(format: BodyFormat, body: &Bytes, kind: &str) -> Result<ObjectBody, ApiStatus> {
+    read(format, body).map_err(|error| match error {
+        DecodeError::UnsupportedKind => ApiStatus::unsupported_media_type(&MEDIA_TYPES),
+        DecodeError::Malformed(error) => unrecognized(kind, body, &error),
+    })
+}
+
+/// Why a body is no object.
+enum DecodeError {
+    /// A kind that is not read from protobuf. As on the real server, whose custom resources have no protobuf form.
+    UnsupportedKind,
+    /// In the words of the format's decoder.
+    Malformed(String),
+}
+
+fn read(format: BodyFormat, body: &[u8]) -> Result<ObjectBody, DecodeError> {
     let duplicates = RefCell::new(Vec::new());
     let seed = ValueSeed { path: None, duplicates: &duplicates };
     let value = match format {
-        BodyFormat::Json => from_json(seed, body),
-        BodyFormat::Yaml => from_yaml(body),
+        BodyFormat::Json => from_json(seed, body)?,
+        BodyFormat::Yaml => from_yaml(seed, body)?,
         BodyFormat::Protobuf => match protobuf::object(body) {
-            // As on the real server, whose custom resources have no protobuf form.
-            Err(ProtobufError::UnknownKind { .. }) => {
-                return Err(ApiStatus::unsupported_media_type(&MEDIA_TYPES));
-            }
-            read => read.map_err(|error| error.to_string()),
+            Err(ProtobufError::UnknownKind { .. }) => return Err(DecodeError::UnsupportedKind),
+            read => read.map_err(|error| DecodeError::Malformed(error.to_string()))?,
         },
-    }
-    .map_err(|error| unrecognized(kind, body, &error))?;
-    if !value.is_object() {
-        return Err(unrecognized(
-            kind,
-            body,
-            "couldn't get version/kind; json parse error: an object is needed",
-        ));
-    }
+    };
+    let value = match value {
+        // As Go's decoder has it.
+        Value::Null => Value::Object(Map::new()),
+        Value::Object(_) => value,
+        other => return Err(DecodeError::Malformed(not_an_object(&other))),
+    };
     Ok(ObjectBody { value, duplicate_fields: duplicates.into_inner() })
+}
+
+fn not_an_object(value: &Value) -> String {
+    let found = match value {
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) | Value::Null | Value::Object(_) => "bool",
+    };
+    format!(
+        "{JSON_ERROR}json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \
+         \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+    )
+}
+
+/// Reads the options of a request, whose failures are reported without saying what kind they are of.
+pub(crate) fn options<T: DeserializeOwned>(format: BodyFormat, body: &Bytes) -> Result<T, ApiStatus> {
+    let ObjectBody { value, .. } = read(format, body).map_err(|error| match error {
+        DecodeError::UnsupportedKind => ApiStatus::unsupported_media_type(&MEDIA_TYPES),
+        DecodeError::Malformed(error) => ApiStatus::bad_request(error),
+    })?;
+    serde_json::from_value(value).map_err(|error| ApiStatus::bad_request(error.to_string()))
 }
 
 /// Reads an object of a known type.
@@ -51,15 +84,26 @@ pub(crate) fn typed<T: DeserializeOwned>(
     serde_json::from_value(value).map_err(|error| unrecognized(kind, body, &error.to_string()))
 }
 
-fn from_json(seed: ValueSeed<'_>, body: &[u8]) -> Result<Value, String> {
+const JSON_ERROR: &str = "couldn't get version/kind; json parse error: ";
+
+fn from_json(seed: ValueSeed<'_>, body: &[u8]) -> Result<Value, DecodeError> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let read = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    read.map_err(|error| format!("couldn't get version/kind; json parse error: {error}"))
+    read.map_err(|error| {
+        let error =
+            if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() };
+        DecodeError::Malformed(format!("{JSON_ERROR}{error}"))
+    })
 }
 
-fn from_yaml(body: &[u8]) -> Result<Value, String> {
-    let text = std::str::from_utf8(body).map_err(|error| format!("yaml: {error}"))?;
-    serde_saphyr::from_str(text).map_err(|error| format!("yaml: {error}"))
+fn from_yaml(seed: ValueSeed<'_>, body: &[u8]) -> Result<Value, DecodeError> {
+    let options = serde_saphyr::options! {
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        with_snippet: false,
+    };
+    let read =
+        serde_saphyr::with_deserializer_from_slice_with_options(body, options, |yaml| seed.deserialize(yaml));
+    read.map_err(|error| DecodeError::Malformed(format!("yaml: {error}")))
 }
 
 /// As `transformDecodeError` of `k8s.io/apiserver/pkg/endpoints/handlers`.
@@ -210,10 +254,16 @@ mod tests {
     }
 
     #[test]
+    fn yaml_tells_duplicates_too() {
+        let body = object(BodyFormat::Yaml, &Bytes::from_static(b"data:\n  a: '1'\n  a: '2'\n"), "ConfigMap")
+            .unwrap();
+        assert_eq!(body.value, json!({"data": {"a": "2"}}));
+        assert_eq!(body.duplicate_fields, ["data.a"]);
+    }
+
+    #[test]
     fn what_is_no_object_is_refused_with_a_glimpse_of_it() {
-        for (text, glimpse) in
-            [("", "<empty>"), ("[1]", "5b315d"), ("null", "6e756c6c"), ("{\"a\":", "{\"a\":")]
-        {
+        for (text, glimpse) in [("", "<empty>"), ("[1]", "5b315d"), ("1", "31"), ("{\"a\":", "{\"a\":")] {
             let status = json_object(text).unwrap_err();
             assert_eq!(status.code, 400);
             assert!(

@@ -110,7 +110,8 @@ impl ApiService {
     {
         let (parts, body) = request.into_parts();
         let answered = self.authorize_and_answer(&parts, body).await;
-        let response = answered.unwrap_or_else(|status| response::failure(&status));
+        let response = answered
+            .unwrap_or_else(|status| response::failure(&status, negotiate::failure_encoding(&parts.headers)));
         tracing::debug!(
             cluster = self.cluster.name(),
             method = %parts.method,
@@ -131,7 +132,11 @@ impl ApiService {
         if let RequestInfo::NonResource { path, .. } = &info
             && authorize::is_open(path)
         {
-            return Ok(non_resource::open(&parts.method, path));
+            // Credentials are not needed, but bad ones are refused.
+            if parts.headers.contains_key(header::AUTHORIZATION) {
+                self.identify(&parts.headers)?;
+            }
+            return non_resource::open(&parts.method, path);
         }
         let identity = self.identify(&parts.headers)?;
         if let Some(attributes) = authorize::attributes(&info) {

@@ -8,7 +8,9 @@ use http::{HeaderMap, header};
 
 use crate::status::ApiStatus;
 
-pub(crate) const MEDIA_TYPES: [&str; 2] = ["application/json", "application/yaml"];
+/// What the real server lists. Protobuf is read, for built-in kinds; one who accepts it gets JSON.
+pub(crate) const MEDIA_TYPES: [&str; 3] =
+    ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// How an answer's bytes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +36,10 @@ impl Encoding {
 pub(crate) enum View {
     /// The object itself.
     Full,
-    /// `meta.k8s.io/v1` PartialObjectMetadata or PartialObjectMetadataList.
+    /// `meta.k8s.io/v1` PartialObjectMetadata.
     Metadata,
+    /// `meta.k8s.io/v1` PartialObjectMetadataList.
+    MetadataList,
     /// `meta.k8s.io/v1` Table.
     Table,
 }
@@ -102,7 +106,8 @@ impl<'a> MediaRange<'a> {
         }
         match kind {
             "Table" => Some(View::Table),
-            "PartialObjectMetadata" | "PartialObjectMetadataList" => Some(View::Metadata),
+            "PartialObjectMetadata" => Some(View::Metadata),
+            "PartialObjectMetadataList" => Some(View::MetadataList),
             _ => None,
         }
     }
@@ -134,6 +139,11 @@ pub(crate) fn accepted(headers: &HeaderMap) -> Result<Accepted, ApiStatus> {
         return Ok(Accepted { encoding: Encoding::Json, view: View::Full });
     }
     ranges.iter().find_map(MediaRange::accepted).ok_or_else(|| ApiStatus::not_acceptable(&MEDIA_TYPES))
+}
+
+/// How a failure is written, whatever form was asked for.
+pub(crate) fn failure_encoding(headers: &HeaderMap) -> Encoding {
+    media_ranges(headers).iter().find_map(MediaRange::encoding).unwrap_or(Encoding::Json)
 }
 
 /// Whether the client prefers aggregated discovery (`apidiscovery.k8s.io/v2` APIGroupDiscoveryList) over the old lists.
@@ -198,7 +208,7 @@ mod tests {
             ),
             ("application/json;as=Table;v=v9;g=meta.k8s.io,application/json", json(View::Full)),
             ("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", json(View::Metadata)),
-            ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", json(View::Metadata)),
+            ("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", json(View::MetadataList)),
             ("application/json;as=Sausage;g=meta.k8s.io;v=v1", None),
             ("text/plain", None),
         ];
@@ -236,7 +246,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "the body of the request was in an unknown format - accepted media types include: \
-             application/json, application/yaml"
+             application/json, application/yaml, application/vnd.kubernetes.protobuf"
         );
     }
 }

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::{
-    Call, aggregated_discovery, discovery, negotiate, openapi,
+    Call, aggregated_discovery, discovery, negotiate, openapi, resources,
     response::{self, ApiResponse},
 };
 use crate::status::ApiStatus;
@@ -15,17 +15,17 @@ const MAJOR: &str = "1";
 const MINOR: &str = "37";
 
 /// Answers the paths that need no credentials.
-pub(super) fn open(method: &Method, path: &str) -> ApiResponse {
+pub(super) fn open(method: &Method, path: &str) -> Result<ApiResponse, ApiStatus> {
     if !matches!(*method, Method::GET | Method::HEAD) {
-        return response::failure(&ApiStatus::method_not_allowed_on_path());
+        return Err(ApiStatus::method_not_allowed_on_path());
     }
-    match path.trim_end_matches('/') {
+    Ok(match path.trim_end_matches('/') {
         "/version" => version(),
         "/healthz" | "/livez" | "/readyz" | "/healthz/ping" | "/livez/ping" | "/readyz/ping" => {
             response::text(StatusCode::OK, "ok")
         }
         _ => response::page_not_found(),
-    }
+    })
 }
 
 fn version() -> ApiResponse {
@@ -82,7 +82,7 @@ pub(super) fn answer(call: &Call<'_>, path: &str) -> Result<ApiResponse, ApiStat
 fn resource_list(call: &Call<'_>, group: &str, version: &str) -> Result<ApiResponse, ApiStatus> {
     match discovery::resource_list(call.cluster.store(), group, version) {
         Some(list) => response::json(StatusCode::OK, &list),
-        None => Ok(response::page_not_found()),
+        None => resources::not_served(call.cluster.store(), group),
     }
 }
 

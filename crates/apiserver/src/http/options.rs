@@ -130,15 +130,12 @@ fn check_field_manager(query: &Query, options_kind: &str) -> Result<(), ApiStatu
 }
 
 fn dry_run<'a>(values: impl Iterator<Item = &'a str>, options_kind: &str) -> Result<bool, ApiStatus> {
-    let mut dry_run = false;
-    for value in values.filter(|value| !value.is_empty()) {
-        if value != "All" {
-            let error = FieldError::not_supported("dryRun", &json!(value), &["All"]);
-            return Err(invalid(options_kind, error));
-        }
-        dry_run = true;
+    let values: Vec<&str> = values.filter(|value| !value.is_empty()).collect();
+    if values.iter().any(|value| *value != "All") {
+        let error = FieldError::not_supported("dryRun", &json!(values), &["All"]);
+        return Err(invalid(options_kind, error));
     }
-    Ok(dry_run)
+    Ok(!values.is_empty())
 }
 
 /// A `DeleteOptions` body; the published type cannot be used because both of its groups (`v1`, `meta.k8s.io/v1`) are
@@ -155,8 +152,7 @@ struct DeleteBody {
 
 /// Options of a delete or deletecollection: the body's if there is one, else the query's.
 pub(crate) fn delete(query: &Query, format: BodyFormat, body: &Bytes) -> Result<DeleteOptions, ApiStatus> {
-    let body =
-        if body.is_empty() { from_query(query)? } else { decode::typed(format, body, "DeleteOptions")? };
+    let body = if body.is_empty() { from_query(query)? } else { decode::options(format, body)? };
     if body.orphan_dependents.is_some() && body.propagation_policy.is_some() {
         let detail = "orphanDependents and deletionPropagation cannot be both set";
         let error = FieldError::invalid("propagationPolicy", &json!(body.propagation_policy), detail);
@@ -195,7 +191,7 @@ fn propagation_policy(
         (None, Some(false)) | (Some("Background"), _) => Ok(Some(PropagationPolicy::Background)),
         (Some("Foreground"), _) => Ok(Some(PropagationPolicy::Foreground)),
         (Some(other), _) => {
-            let supported = ["Background", "Foreground", "Orphan", "nil"];
+            let supported = ["Foreground", "Background", "Orphan", "nil"];
             let error = FieldError::not_supported("propagationPolicy", &json!(other), &supported);
             Err(invalid("DeleteOptions", error))
         }
@@ -208,7 +204,10 @@ pub(crate) fn include_object(query: &Query) -> Result<IncludeObject, ApiStatus> 
         None | Some("Metadata") => Ok(IncludeObject::Metadata),
         Some("None") => Ok(IncludeObject::None),
         Some("Object") => Ok(IncludeObject::Object),
-        Some(other) => Err(ApiStatus::bad_request(format!("unrecognized includeObject value: {other:?}"))),
+        Some(other) => Err(ApiStatus::bad_request(format!(
+            "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', \
+             'Object', 'None', or empty"
+        ))),
     }
 }
 
@@ -242,7 +241,7 @@ mod tests {
         let rows = [
             (
                 write("dryRun=Some", "CreateOptions"),
-                "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: \"Some\": supported values: \"All\"",
+                "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Some\"]: supported values: \"All\"",
             ),
             (
                 write("fieldValidation=Loose", "UpdateOptions"),
@@ -256,7 +255,7 @@ mod tests {
             (
                 delete_with("propagationPolicy=Some", "").unwrap_err().message,
                 "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"Some\": supported \
-                 values: \"Background\", \"Foreground\", \"Orphan\", \"nil\"",
+                 values: \"Foreground\", \"Background\", \"Orphan\", \"nil\"",
             ),
             (
                 list(&Query::parse("sendInitialEvents=true")).unwrap_err().message,

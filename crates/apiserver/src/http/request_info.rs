@@ -10,8 +10,6 @@
 //! /api, /apis/GROUP/VERSION, /version, /healthz …     not about a resource: verb is the method, `path` is what counts
 //! ```
 
-use std::borrow::Cow;
-
 use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
@@ -88,9 +86,10 @@ impl RequestInfo {
     /// Reads `method` and `uri`; `query` is the already parsed query of the same URI.
     pub(crate) fn parse(method: &Method, uri: &Uri, query: &Query) -> Self {
         let path = uri.path();
-        let Ok(segments) = decode_segments(path) else {
+        let Ok(decoded) = percent_decode_str(path).decode_utf8() else {
             return Self::Malformed { path: path.to_owned() };
         };
+        let segments = segments_of(&decoded);
         let Some((group, version, rest)) = api_prefix(&segments) else {
             return Self::NonResource { verb: method.as_str().to_ascii_lowercase(), path: path.to_owned() };
         };
@@ -102,23 +101,15 @@ impl RequestInfo {
 }
 
 /// Splits `/api/VERSION/REST…` or `/apis/GROUP/VERSION/REST…`; `None` when the path is not about a resource.
-fn api_prefix<'a>(segments: &'a [Cow<'a, str>]) -> Option<(&'a str, &'a str, &'a [Cow<'a, str>])> {
+fn api_prefix<'a>(segments: &'a [&'a str]) -> Option<(&'a str, &'a str, &'a [&'a str])> {
     match segments {
-        [api, version, rest @ ..] if api == "api" && !rest.is_empty() => Some(("", version, rest)),
-        [apis, group, version, rest @ ..] if apis == "apis" && !rest.is_empty() => {
-            Some((group, version, rest))
-        }
+        ["api", version, rest @ ..] if !rest.is_empty() => Some(("", version, rest)),
+        ["apis", group, version, rest @ ..] if !rest.is_empty() => Some((group, version, rest)),
         _ => None,
     }
 }
 
-fn resource_request(
-    verb: Verb,
-    group: &str,
-    version: &str,
-    rest: &[Cow<'_, str>],
-    query: &Query,
-) -> ResourceRequest {
+fn resource_request(verb: Verb, group: &str, version: &str, rest: &[&str], query: &Query) -> ResourceRequest {
     let (namespace, parts) = split_namespace(rest);
     let resource = parts.first().map_or_else(String::new, ToString::to_string);
     let name = parts.get(1).map(ToString::to_string);
@@ -149,23 +140,21 @@ fn resource_request(
 
 /// Takes `namespaces/NS/` off the front, unless the request is about the namespace itself. A namespace's own name is
 /// also its namespace for authorization, as upstream has it.
-fn split_namespace<'a, 'b>(rest: &'a [Cow<'b, str>]) -> (Option<String>, &'a [Cow<'b, str>]) {
+fn split_namespace<'a>(rest: &'a [&'a str]) -> (Option<String>, &'a [&'a str]) {
     match rest {
-        [namespaces, namespace] if namespaces == "namespaces" => (Some(namespace.to_string()), rest),
-        [namespaces, namespace, third, ..] if namespaces == "namespaces" => {
-            let about_namespace = NAMESPACE_SUBRESOURCES.contains(&third.as_ref());
+        ["namespaces", namespace] => (Some(namespace.to_string()), rest),
+        ["namespaces", namespace, third, ..] => {
+            let about_namespace = NAMESPACE_SUBRESOURCES.contains(third);
             (Some(namespace.to_string()), if about_namespace { rest } else { &rest[2..] })
         }
         _ => (None, rest),
     }
 }
 
-fn decode_segments(path: &str) -> Result<Vec<Cow<'_, str>>, std::str::Utf8Error> {
-    path.trim_matches('/')
-        .split('/')
-        .filter(|segment| !segment.is_empty())
-        .map(|segment| percent_decode_str(segment).decode_utf8())
-        .collect()
+/// The segments of a path, decoded before it is split: no name can hold a slash.
+fn segments_of(decoded: &str) -> Vec<&str> {
+    let trimmed = decoded.trim_matches('/');
+    if trimmed.is_empty() { Vec::new() } else { trimmed.split('/').collect() }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     patch::Patch,
     resource::{ResourceDefinition, Scope, Verb},
-    status::ApiStatus,
+    status::{ApiStatus, StatusDetails, StatusReason, go_quote},
     store::{Deleted, Store, Subresource, Written},
     table::IncludeObject,
 };
@@ -28,18 +28,55 @@ pub(super) fn answer(call: &Call<'_>, request: &ResourceRequest) -> Result<ApiRe
     if let Some(answer) = review::answer(call, request) {
         return answer;
     }
-    let id = request.group_version_resource();
-    let Some(resource) = call.cluster.store().resource(&id) else { return Ok(response::page_not_found()) };
-    let Ok(namespace) = namespace_of(request, &resource) else { return Ok(response::page_not_found()) };
-    let target = Target { store: call.cluster.store(), resource, request, namespace };
+    let store = call.cluster.store();
+    let Some(resource) = store.resource(&request.group_version_resource()) else {
+        return not_served(store, &request.group);
+    };
+    let namespace = match namespace_of(request, &resource) {
+        Ok(namespace) => namespace,
+        Err(_) if resource.is_custom() => return Ok(response::page_not_found()),
+        Err(WrongScope::NeedsNamespace) => return Err(ApiStatus::method_not_allowed_on_path()),
+        Err(WrongScope::HasNone) => return Err(ApiStatus::resource_not_found()),
+    };
+    if let Some(problem) = request.name.as_deref().and_then(path_segment_problem) {
+        let name = go_quote(request.name.as_deref().unwrap_or_default());
+        return Err(ApiStatus::bad_request(format!("Name parameter invalid: {name}: {problem}")));
+    }
+    let target = Target { store, resource, request, namespace };
     match request.subresource.as_deref() {
         None => target.object_or_collection(call),
         Some(name) => target.subresource(call, name),
     }
 }
 
+/// The answer for a resource or version that is not served: a Status in the groups that are built in, a bare 404 in others.
+pub(super) fn not_served(store: &Store, group: &str) -> Result<ApiResponse, ApiStatus> {
+    let is_review = review::KINDS.iter().any(|kind| kind.group == group);
+    let is_built_in = store.resources().iter().any(|known| &*known.id.group == group && !known.is_custom());
+    if is_review || is_built_in {
+        Err(ApiStatus::resource_not_found())
+    } else {
+        Ok(response::page_not_found())
+    }
+}
+
+/// Why a name cannot stand in a path (`k8s.io/apimachinery/pkg/api/validate/content.IsPathSegmentName`).
+fn path_segment_problem(name: &str) -> Option<&'static str> {
+    match name {
+        "." => Some("may not be '.'"),
+        ".." => Some("may not be '..'"),
+        name if name.contains('%') => Some("may not contain '%'"),
+        _ => None,
+    }
+}
+
 /// The path does not fit the scope of its resource.
-struct WrongScope;
+enum WrongScope {
+    /// A namespaced resource without a namespace.
+    NeedsNamespace,
+    /// A cluster-scoped resource in a namespace.
+    HasNone,
+}
 
 /// The namespace the store is asked for.
 fn namespace_of<'a>(
@@ -48,10 +85,13 @@ fn namespace_of<'a>(
 ) -> Result<Option<&'a str>, WrongScope> {
     let is_namespace = request.group.is_empty() && request.resource == "namespaces";
     match (resource.scope, request.namespace.as_deref()) {
-        (Scope::Cluster, Some(_)) if is_namespace => Ok(None),
         (Scope::Cluster, None) => Ok(None),
-        (Scope::Cluster, Some(_)) => Err(WrongScope),
-        (Scope::Namespaced, None) if !matches!(request.verb, Verb::List | Verb::Watch) => Err(WrongScope),
+        // A namespace is in itself as far as authorization is concerned.
+        (Scope::Cluster, name) if is_namespace && name == request.name.as_deref() => Ok(None),
+        (Scope::Cluster, Some(_)) => Err(WrongScope::HasNone),
+        (Scope::Namespaced, None) if !matches!(request.verb, Verb::List | Verb::Watch) => {
+            Err(WrongScope::NeedsNamespace)
+        }
         (Scope::Namespaced, namespace) => Ok(namespace),
     }
 }
@@ -74,23 +114,27 @@ impl Target<'_> {
             (Verb::Watch, _) => self.watch(call),
             (Verb::DeleteCollection, _) => self.delete_collection(call),
             (Verb::Create, None) => self.create(call),
+            // The real server does not look at the name in the path either.
+            (Verb::Create, Some(_)) if self.resource.is_custom() => self.create(call),
             (Verb::Get, Some(name)) => self.get(call, name),
             (Verb::Update, Some(name)) => self.update(call, name, Subresource::None),
             (Verb::Patch, Some(name)) => self.patch(call, name, Subresource::None),
             (Verb::Delete, Some(name)) => self.delete(call, name),
+            (Verb::Update | Verb::Patch, None) if self.resource.is_custom() => {
+                Err(ApiStatus::bad_request("name must be provided"))
+            }
             _ => Err(ApiStatus::method_not_allowed_on_path()),
         }
     }
 
     fn subresource(&self, call: &Call<'_>, subresource: &str) -> Result<ApiResponse, ApiStatus> {
-        let (Some(definition), Some(name)) =
-            (self.resource.subresource(subresource), self.request.name.as_deref())
-        else {
-            return Ok(response::page_not_found());
+        let (Some(definition), Some(name), false) = (
+            self.resource.subresource(subresource),
+            self.request.name.as_deref(),
+            self.request.has_trailing_segments,
+        ) else {
+            return Err(self.no_subresource());
         };
-        if self.request.has_trailing_segments {
-            return Ok(response::page_not_found());
-        }
         if !definition.verbs.contains(&self.request.verb) {
             return Err(ApiStatus::method_not_allowed_on_path());
         }
@@ -99,7 +143,7 @@ impl Target<'_> {
             "finalize" => Subresource::Finalize,
             "eviction" => return self.evict(call, name),
             "token" => return review::service_account_token(call, self.namespace.unwrap_or_default(), name),
-            _ => return Ok(response::page_not_found()),
+            _ => return Err(self.no_subresource()),
         };
         match self.request.verb {
             Verb::Get => self.get(call, name),
@@ -107,6 +151,15 @@ impl Target<'_> {
             Verb::Patch => self.patch(call, name, part),
             _ => Err(ApiStatus::method_not_allowed_on_path()),
         }
+    }
+
+    /// 404 for a subresource that is not there; of a custom resource, the real server says that the object is not.
+    fn no_subresource(&self) -> ApiStatus {
+        if self.resource.is_custom() {
+            let name = self.request.name.as_deref().unwrap_or_default();
+            return ApiStatus::not_found(&self.resource.group_resource(), name);
+        }
+        ApiStatus::resource_not_found()
     }
 
     fn view(&self, call: &Call<'_>) -> Result<ObjectView, ApiStatus> {
@@ -180,7 +233,15 @@ impl Target<'_> {
 
     fn patch(&self, call: &Call<'_>, name: &str, part: Subresource) -> Result<ApiResponse, ApiStatus> {
         let view = self.view(call)?;
-        let patch = Patch::parse(negotiate::content_type(call.headers).unwrap_or_default(), &call.body)?;
+        let media_type = negotiate::content_type(call.headers).unwrap_or_default();
+        let is_patch = media_type.ends_with("-patch+json") || media_type.contains("apply-patch");
+        if !is_patch && !self.resource.is_custom() {
+            // The router's answer on the real server, before the request is looked at.
+            let message = "415: Unsupported Media Type";
+            let status = ApiStatus::new(415, StatusReason::UnsupportedMediaType, message);
+            return Err(status.with_details(StatusDetails::default()));
+        }
+        let patch = Patch::parse(media_type, &call.body)?;
         let options = options::write(call.query, "PatchOptions")?;
         let written = self.store.patch(&self.resource.id, self.namespace, name, part, &patch, &options)?;
         written_answer(&view, &written)

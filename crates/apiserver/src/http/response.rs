@@ -119,9 +119,11 @@ pub(crate) fn encoded(status: StatusCode, encoding: Encoding, json: Bytes) -> Re
 }
 
 /// A failure.
-pub(crate) fn failure(status: &ApiStatus) -> ApiResponse {
+pub(crate) fn failure(status: &ApiStatus, encoding: Encoding) -> ApiResponse {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = whole(code, Encoding::Json.content_type(), status.to_value().to_string());
+    let json = Bytes::from(status.to_value().to_string());
+    let mut response = encoded(code, encoding, json.clone())
+        .unwrap_or_else(|_| whole(code, Encoding::Json.content_type(), json));
     let retry_after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if retry_after > 0 {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_failure_says_when_to_try_again() {
-        let response = failure(&ApiStatus::too_many_requests("later", 5));
+        let response = failure(&ApiStatus::too_many_requests("later", 5), Encoding::Json);
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(response.headers()[header::RETRY_AFTER], "5");
     }

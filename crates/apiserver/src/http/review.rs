@@ -16,13 +16,15 @@ use k8s_openapi::{
         },
         authorization::v1::{
             LocalSubjectAccessReview, NonResourceAttributes, NonResourceRule, ResourceAttributes,
-            ResourceRule, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
-            SubjectAccessReviewSpec, SubjectAccessReviewStatus, SubjectRulesReviewStatus,
+            ResourceRule, SelfSubjectAccessReview, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec,
+            SubjectAccessReview, SubjectAccessReviewSpec, SubjectAccessReviewStatus,
+            SubjectRulesReviewStatus,
         },
     },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
     serde::{Serialize, de::DeserializeOwned},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     Call,
@@ -74,8 +76,11 @@ pub(super) fn answer(call: &Call<'_>, request: &ResourceRequest) -> Option<Resul
             (AUTHORIZATION, "v1", "selfsubjectrulesreviews") => |call, _| self_subject_rules(call),
             _ => return None,
         };
-    let only_creates = request.verb == Verb::Create && request.name.is_none();
-    Some(if only_creates { review(call, request) } else { Err(ApiStatus::method_not_allowed_on_path()) })
+    Some(match (request.verb, &request.name) {
+        (_, Some(_)) => Err(ApiStatus::resource_not_found()),
+        (Verb::Create, None) => review(call, request),
+        (_, None) => Err(ApiStatus::method_not_allowed_on_path()),
+    })
 }
 
 /// `POST …/serviceaccounts/NAME/token`.
@@ -87,6 +92,11 @@ pub(super) fn service_account_token(
     let request: TokenRequest = read(call, "TokenRequest")?;
     let signer = call.cluster.authenticator().signer();
     let answer = service_account::issue_token(signer, call.cluster.store(), namespace, name, request)?;
+    let mut answer = serde_json::to_value(&answer).map_err(ApiStatus::internal)?;
+    if let Some(spec) = answer.get_mut("spec").and_then(Value::as_object_mut) {
+        // The one field of the API that is written even when it is null.
+        spec.entry("boundObjectRef").or_insert(Value::Null);
+    }
     created(call, &answer)
 }
 
@@ -121,7 +131,11 @@ fn token_status(
     wanted: &[String],
     own_audience: Vec<String>,
 ) -> TokenReviewStatus {
-    let refused = |error: String| TokenReviewStatus { error: Some(error), ..TokenReviewStatus::default() };
+    let refused = |error: String| TokenReviewStatus {
+        error: Some(error),
+        user: Some(ReviewUser::default()),
+        ..TokenReviewStatus::default()
+    };
     let accepted = match reviewed {
         Ok(accepted) => accepted,
         Err(rejected) => return refused(rejected.to_string()),
@@ -160,44 +174,43 @@ fn self_subject(call: &Call<'_>) -> Result<ApiResponse, ApiStatus> {
 
 fn self_subject_access(call: &Call<'_>) -> Result<ApiResponse, ApiStatus> {
     let mut review: SelfSubjectAccessReview = read(call, "SelfSubjectAccessReview")?;
+    check_empty(&review.metadata)?;
     let spec = &review.spec;
-    let attributes = attributes(
-        "SelfSubjectAccessReview",
-        spec.resource_attributes.as_ref(),
-        spec.non_resource_attributes.as_ref(),
-    )?;
+    let attributes = attributes(spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref())?;
     review.status = Some(decide(call, &call.identity.user, &attributes));
     created(call, &review)
 }
 
 fn subject_access(call: &Call<'_>) -> Result<ApiResponse, ApiStatus> {
     let mut review: SubjectAccessReview = read(call, "SubjectAccessReview")?;
-    review.status = Some(decide_for_subject(call, "SubjectAccessReview", &review.spec)?);
+    check_empty(&review.metadata)?;
+    review.status = Some(decide_for_subject(call, &review.spec)?);
     created(call, &review)
 }
 
 fn local_subject_access(call: &Call<'_>, request: &ResourceRequest) -> Result<ApiResponse, ApiStatus> {
-    const KIND: &str = "LocalSubjectAccessReview";
-    let mut review: LocalSubjectAccessReview = read(call, KIND)?;
+    let mut review: LocalSubjectAccessReview = read(call, "LocalSubjectAccessReview")?;
     let namespace = request.namespace.as_deref().unwrap_or_default();
+    if let Some(attributes) = &review.spec.non_resource_attributes {
+        let detail = "disallowed on this kind of request";
+        return Err(invalid(FieldError::invalid("spec.nonResourceAttributes", &in_go(attributes), detail)));
+    }
     let asked =
         review.spec.resource_attributes.as_ref().and_then(|attributes| attributes.namespace.as_deref());
     if asked != Some(namespace) {
         let detail = "must match metadata.namespace";
         let error = FieldError::invalid("spec.resourceAttributes.namespace", &json!(asked), detail);
-        return Err(invalid(KIND, error));
+        return Err(invalid(error));
     }
-    review.status = Some(decide_for_subject(call, KIND, &review.spec)?);
+    review.status = Some(decide_for_subject(call, &review.spec)?);
     created(call, &review)
 }
 
 fn decide_for_subject(
     call: &Call<'_>,
-    kind: &str,
     spec: &SubjectAccessReviewSpec,
 ) -> Result<SubjectAccessReviewStatus, ApiStatus> {
-    let attributes =
-        attributes(kind, spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref())?;
+    let attributes = attributes(spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref())?;
     let user = UserInfo {
         username: spec.user.clone().unwrap_or_default(),
         groups: spec.groups.clone().unwrap_or_default(),
@@ -205,7 +218,7 @@ fn decide_for_subject(
     };
     if user.username.is_empty() && user.groups.is_empty() {
         let detail = "at least one of user or group must be specified";
-        return Err(invalid(kind, FieldError::invalid("spec.user", &json!(user.username), detail)));
+        return Err(invalid(FieldError::invalid("spec.user", &json!(user.username), detail)));
     }
     Ok(decide(call, &user, &attributes))
 }
@@ -223,13 +236,28 @@ fn decide(call: &Call<'_>, user: &UserInfo, attributes: &Attributes) -> SubjectA
     }
 }
 
-fn invalid(kind: &str, error: FieldError) -> ApiStatus {
-    ApiStatus::invalid(&GroupKind::new(AUTHORIZATION, kind), "", &[error])
+/// 422. The real server leaves the kind out of these.
+fn invalid(error: FieldError) -> ApiStatus {
+    ApiStatus::invalid(&GroupKind::new(AUTHORIZATION, ""), "", &[error])
+}
+
+/// Reviews are not stored, so they have no metadata.
+fn check_empty(metadata: &ObjectMeta) -> Result<(), ApiStatus> {
+    let given = ObjectMeta { managed_fields: None, ..metadata.clone() };
+    if given == ObjectMeta::default() {
+        return Ok(());
+    }
+    Err(invalid(FieldError::invalid("metadata", &json!(given), "must be empty")))
+}
+
+/// Non-resource attributes as Go prints them in messages.
+fn in_go(attributes: &NonResourceAttributes) -> Value {
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    json!({"Path": text(&attributes.path), "Verb": text(&attributes.verb)})
 }
 
 /// Exactly one of the two kinds of attributes must be given.
 fn attributes(
-    kind: &str,
     resource: Option<&ResourceAttributes>,
     non_resource: Option<&NonResourceAttributes>,
 ) -> Result<Attributes, ApiStatus> {
@@ -246,16 +274,10 @@ fn attributes(
         (None, Some(asked)) => {
             Ok(Attributes::NonResource { verb: text(&asked.verb), path: text(&asked.path) })
         }
-        (Some(_), Some(_)) => {
-            let detail = "cannot be specified in combination with resourceAttributes";
-            Err(invalid(
-                kind,
-                FieldError::invalid("spec.nonResourceAttributes", &json!(non_resource), detail),
-            ))
-        }
-        (None, None) => {
+        (Some(_), Some(_)) | (None, None) => {
             let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
-            Err(invalid(kind, FieldError::invalid("spec.resourceAttributes", &json!(null), detail)))
+            let given = non_resource.map_or(Value::Null, in_go);
+            Err(invalid(FieldError::invalid("spec", &given, detail)))
         }
     }
 }
@@ -267,6 +289,8 @@ fn self_subject_rules(call: &Call<'_>) -> Result<ApiResponse, ApiStatus> {
     };
     let rules = call.cluster.store().rules_for(&call.identity.user, namespace);
     review.status = Some(rules_status(&rules));
+    // As the real server, which does not repeat the question.
+    review.spec = SelfSubjectRulesReviewSpec::default();
     created(call, &review)
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Served {
     pub(super) categories: Vec<String>,
     pub(super) verbs: Vec<Verb>,
     pub(super) subresources: Vec<ServedSubresource>,
+    /// Whether it comes from a CustomResourceDefinition.
+    pub(super) is_custom: bool,
     /// Schema of a custom resource, `null` for built-ins.
     pub(super) schema: Arc<Value>,
 }
@@ -77,6 +79,10 @@ impl Served {
 
     /// Verbs in the order in which the real server lists them.
     pub(super) fn verb_names(&self) -> Vec<&'static str> {
+        if self.is_custom {
+            return ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
+                .to_vec();
+        }
         verb_names(&self.verbs)
     }
 }
@@ -115,6 +121,7 @@ impl From<&ResourceDefinition> for Served {
             categories: resource.categories.clone(),
             verbs: resource.verbs.clone(),
             subresources: subresources.collect(),
+            is_custom: resource.is_custom(),
             schema: Arc::clone(&resource.openapi_schema),
         }
     }
@@ -134,6 +141,7 @@ impl From<&review::ReviewKind> for Served {
             categories: Vec::new(),
             verbs: vec![Verb::Create],
             subresources: Vec::new(),
+            is_custom: false,
             schema: Arc::default(),
         }
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     resource::ResourceDefinition,
-    status::ApiStatus,
+    status::{ApiStatus, StatusReason},
     store::{Bookmark, ObjectList, StoredObject, WatchEvent},
     table::{self, IncludeObject},
 };
@@ -39,7 +39,10 @@ impl ObjectView {
     ) -> Result<ApiResponse, ApiStatus> {
         let json = match self.accepted.view {
             View::Full => object.json().clone(),
-            View::Metadata => partial(object, "PartialObjectMetadata").to_string().into(),
+            View::Metadata => partial(object).to_string().into(),
+            View::MetadataList => {
+                return Err(self.wrong_metadata("PartialObjectMetadataList", "not a list", ""));
+            }
             View::Table => {
                 let metadata = json!({"resourceVersion": object.resource_version().to_string()});
                 self.table(std::slice::from_ref(object), &metadata, true).to_string().into()
@@ -52,10 +55,10 @@ impl ObjectView {
     pub(super) fn list(&self, list: &ObjectList) -> Result<ApiResponse, ApiStatus> {
         let metadata = list_metadata(list);
         let json: Bytes = match self.accepted.view {
-            View::Full => full_list(list, &metadata).into(),
-            View::Metadata => {
-                let items: Vec<Value> =
-                    list.items.iter().map(|object| partial(object, "PartialObjectMetadata")).collect();
+            View::Full => full_list(list, metadata).into(),
+            View::Metadata => return Err(self.wrong_metadata("PartialObjectMetadata", "a list", "List")),
+            View::MetadataList => {
+                let items: Vec<Value> = list.items.iter().map(|object| partial(object)).collect();
                 json!({
                     "kind": "PartialObjectMetadataList", "apiVersion": META_API_VERSION,
                     "metadata": metadata, "items": items,
@@ -66,6 +69,18 @@ impl ObjectView {
             View::Table => self.table(&list.items, &metadata, true).to_string().into(),
         };
         response::encoded(StatusCode::OK, self.accepted.encoding, json)
+    }
+
+    /// 406 for one of the metadata kinds where the other is meant; `suffix` is that of the Go type's name.
+    fn wrong_metadata(&self, kind: &str, is: &str, suffix: &str) -> ApiStatus {
+        let go_type = if self.resource.is_custom() {
+            format!("unstructured.Unstructured{suffix}")
+        } else {
+            let package = self.resource.id.group.split('.').next().filter(|group| !group.is_empty());
+            format!("{}.{}{suffix}", package.unwrap_or("core"), self.resource.kind)
+        };
+        let message = format!("you requested {kind}, but the requested object is {is} (*{go_type})");
+        ApiStatus::new(406, StatusReason::NotAcceptable, message)
     }
 
     fn table(&self, objects: &[Arc<StoredObject>], metadata: &Value, with_columns: bool) -> Value {
@@ -92,7 +107,11 @@ fn list_metadata(list: &ObjectList) -> Value {
 }
 
 /// The list as stored bytes joined together; nothing is serialized again.
-fn full_list(list: &ObjectList, metadata: &Value) -> Vec<u8> {
+fn full_list(list: &ObjectList, mut metadata: Value) -> Vec<u8> {
+    if list.items_carry_type && list.continue_token.is_none() {
+        // Whole lists of custom resources always have the field.
+        metadata["continue"] = json!("");
+    }
     let bytes: usize = list.items.iter().map(|object| object.json().len() + 1).sum();
     let mut out = Vec::with_capacity(bytes + 256);
     let head = json!({"kind": &*list.kind, "apiVersion": list.api_version, "metadata": metadata}).to_string();
@@ -123,8 +142,8 @@ fn metadata_of(object: &StoredObject) -> Value {
     object.parse::<OnlyMetadata>().map_or(Value::Null, |object| object.metadata)
 }
 
-fn partial(object: &StoredObject, kind: &str) -> Value {
-    json!({"kind": kind, "apiVersion": META_API_VERSION, "metadata": metadata_of(object)})
+fn partial(object: &StoredObject) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": META_API_VERSION, "metadata": metadata_of(object)})
 }
 
 /// Writes the events of one watch.
@@ -144,7 +163,7 @@ impl EventView {
     pub(super) fn write(&mut self, event: &WatchEvent, out: &mut Vec<u8>) {
         let object = match self.view.accepted.view {
             View::Full => return event.write_json(out),
-            View::Metadata => metadata_event(event),
+            View::Metadata | View::MetadataList => metadata_event(event),
             View::Table => self.table_event(event),
         };
         let line = json!({"type": event.event_type(), "object": object}).to_string();
@@ -178,7 +197,7 @@ fn partial_bookmark(bookmark: &Bookmark) -> Value {
 fn metadata_event(event: &WatchEvent) -> Value {
     match event {
         WatchEvent::Added(object) | WatchEvent::Modified(object) | WatchEvent::Deleted(object) => {
-            partial(object, "PartialObjectMetadata")
+            partial(object)
         }
         WatchEvent::Bookmark(bookmark) => partial_bookmark(bookmark),
     }
@@ -200,7 +219,7 @@ mod tests {
             items_carry_type: false,
         };
         let read = |list: &ObjectList| -> Value {
-            serde_json::from_slice(&full_list(list, &list_metadata(list))).unwrap()
+            serde_json::from_slice(&full_list(list, list_metadata(list))).unwrap()
         };
         assert_eq!(
             read(&list),

@@ -40,9 +40,9 @@ fn wanted(headers: &HeaderMap) -> Result<Option<Identity>, ApiStatus> {
     let Some(username) = texts(USER).into_iter().next().filter(|name| !name.is_empty()) else {
         let incomplete = !groups.is_empty() || uid.is_some() || !extra.is_empty();
         return if incomplete {
-            Err(ApiStatus::internal(
-                "requested [groups, uid or userextras] without impersonating a user: set Impersonate-User too",
-            ))
+            let message =
+                "requested groups, uid or extra without impersonating a user name: set Impersonate-User too";
+            Err(ApiStatus::bad_request(message))
         } else {
             Ok(None)
         };
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn nothing_asked_nothing_changed_and_half_a_request_is_refused() {
         assert_eq!(wanted(&headers(&[])).unwrap(), None);
-        assert_eq!(wanted(&headers(&[(GROUP, "g")])).unwrap_err().code, 500);
+        assert_eq!(wanted(&headers(&[(GROUP, "g")])).unwrap_err().code, 400);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use aws_lc_rs::rand;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestStatus},
-    apimachinery::pkg::apis::meta::v1::Time,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     rbac::UserInfo,
-    resource::{GroupKind, GroupVersionResource},
+    resource::{GroupKind, GroupResource, GroupVersionResource},
     status::{ApiStatus, FieldError},
     store::{GetOptions, Store, StoredObject},
 };
@@ -99,6 +99,7 @@ pub(crate) fn issue_token(
     request: TokenRequest,
 ) -> Result<TokenRequest, ApiStatus> {
     let account = stored(store, "serviceaccounts", namespace, name)?;
+    check_metadata(&request.metadata, namespace, name)?;
     let spec = request.spec.unwrap_or_default();
     let seconds = expiration_seconds(spec.expiration_seconds)?;
     let audiences = spec
@@ -142,6 +143,22 @@ pub(crate) fn issue_token(
     Ok(answer)
 }
 
+/// The request may repeat whom it is for, but not name another.
+fn check_metadata(metadata: &ObjectMeta, namespace: &str, name: &str) -> Result<(), ApiStatus> {
+    let mismatch = |field: &str, given: &Option<String>, expected: &str, what: &str| {
+        let given = given.as_deref().filter(|given| !given.is_empty() && *given != expected)?;
+        let detail = format!("must match the service account {what} if specified");
+        Some(FieldError::invalid(field, &json!(given), detail))
+    };
+    let found = mismatch("metadata.name", &metadata.name, name, "name")
+        .or_else(|| mismatch("metadata.namespace", &metadata.namespace, namespace, "namespace"));
+    found.map_or(Ok(()), |error| Err(ApiStatus::invalid(&token_request(), name, &[error])))
+}
+
+fn token_request() -> GroupKind {
+    GroupKind::new("authentication.k8s.io", "TokenRequest")
+}
+
 fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
@@ -156,7 +173,7 @@ fn expiration_seconds(requested: Option<i64>) -> Result<i64, ApiStatus> {
         return Ok(seconds);
     };
     let error = FieldError::invalid("spec.expirationSeconds", &json!(seconds), detail);
-    Err(ApiStatus::invalid(&GroupKind::new("authentication.k8s.io", "TokenRequest"), "", &[error]))
+    Err(ApiStatus::invalid(&token_request(), "", &[error]))
 }
 
 /// The pod or the Secret that the token is to be bound to.
@@ -171,8 +188,8 @@ fn bound_object(
         (Some("v1"), Some("Secret")) => "secrets",
         (api_version, kind) => {
             return Err(ApiStatus::bad_request(format!(
-                "cannot bind token for serviceaccount to object of type {}, Kind={}",
-                api_version.unwrap_or_default(),
+                "cannot bind token to object of type {}, Kind={}",
+                group_and_version(api_version.unwrap_or_default()),
                 kind.unwrap_or_default()
             )));
         }
@@ -184,10 +201,17 @@ fn bound_object(
             "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been \
              deleted and then recreated"
         );
-        return Err(ApiStatus::conflict(&core(resource).group_resource(), name, cause));
+        // The real server names the kind where a resource belongs.
+        let kind = GroupResource::new("", reference.kind.as_deref().unwrap_or_default());
+        return Err(ApiStatus::conflict(&kind, name, cause));
     }
     let identity = ObjectIdentity { name: name.to_owned(), uid: object.uid().to_owned() };
     Ok(if resource == "pods" { (Some(identity), None) } else { (None, Some(identity)) })
+}
+
+/// Go's text of a group and version, which begins with the empty group of the core.
+fn group_and_version(api_version: &str) -> String {
+    if api_version.contains('/') { api_version.to_owned() } else { format!("/{api_version}") }
 }
 
 /// A random UUID (version 4). The store's own uids come from its reproducible randomness, which must not name tokens.
