@@ -72,11 +72,14 @@ fn would_replace_live_root(observed: &Observed<'_>, origin: &Origin, new: &Trust
     })
 }
 
-/// The roots in our Secret: as they are, or as they were written if somebody spoilt them.
+/// The roots in our Secret: as they are; or, if somebody spoilt it, as they were written, since nobody can use a chain that
+/// does not lead to its roots.
 fn our_roots(observed: &Observed<'_>) -> Option<BTreeSet<Fingerprint>> {
     let facts = observed.issued?.facts;
     match &facts.roots {
-        Some(Ok(roots)) => Some(roots.fingerprints().clone()),
+        Some(Ok(roots)) if facts.content.is_ok() || facts.recorded_roots.is_empty() => {
+            Some(roots.fingerprints().clone())
+        }
         _ if !facts.recorded_roots.is_empty() => Some(facts.recorded_roots.clone()),
         _ => None,
     }

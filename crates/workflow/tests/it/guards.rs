@@ -3,7 +3,9 @@
 use certmesh_api::certificates::{IssuedCertificateState, ObjectRef};
 use certmesh_api::conditions::{READY, STALLED};
 use certmesh_api::names::{annotations, labels, secret_types, well_known};
+use certmesh_api::secrets::ROOT_CERT;
 use certmesh_x509::{Certificate, CertificateAuthority};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
 use crate::world::{AGENT_NAMESPACE, World, intent, pki, reason, seconds, target};
@@ -105,6 +107,22 @@ fn a_person_may_accept_the_downtime_or_migrate() {
     live_roots(&mut world, "istio-system", &both[..1].iter().collect::<Vec<_>>());
     world.settle();
     assert_eq!(world.state(), IssuedCertificateState::Finished, "the root in use has changed");
+}
+
+#[test]
+fn a_root_that_fits_nothing_beside_it_is_damage_and_not_in_use() {
+    // Somebody wrote another root into our Secret: its chain leads nowhere, so nobody can have loaded it.
+    let mut world = World::finished();
+    let before = world.issued_certificate();
+    let other = other_root(&world).certificate().to_pem();
+    world.now += seconds(3600);
+    world.remote.secrets.edit(&target(), |secret| {
+        let file = secret.data.as_mut().unwrap().get_mut(ROOT_CERT).unwrap();
+        *file = ByteString(other.into_bytes());
+    });
+    world.settle();
+    assert_eq!(world.state(), IssuedCertificateState::Finished, "{:?}", world.status().error);
+    assert_ne!(world.issued_certificate(), before);
 }
 
 #[test]
