@@ -2,18 +2,26 @@
 //!
 //! Built on kube's reflector. What it adds: a callback that also fires for objects that vanish in a relist, and the
 //! watch's health, so that an unreachable cluster can be reported where people look.
+//!
+//! A watch that broke is taken up where it was, and while nothing changes its stream says nothing. That it works again is
+//! therefore read off the answer to the request for it, or a quiet cluster would stay unreachable for ever.
 
+use crate::deadline::is_watch;
+use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
+use http::Request;
+use kube::client::Body;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// A half-open connection is noticed after this many seconds rather than after the client's five minutes.
@@ -50,18 +58,24 @@ impl<K> Cache<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
-    /// Watches the objects of `api` (for metadata alone: `Api<PartialObjectMeta<…>>`), and a task to run that does it until `stop`.
+    /// Watches the objects of an `Api` (for metadata alone: `Api<PartialObjectMeta<…>>`) that is made of the client, and a
+    /// task to run that does it until `stop`.
     pub fn watch(
-        api: Api<K>,
+        client: &Client,
+        api: impl FnOnce(Client) -> Api<K>,
         config: watcher::Config,
         stop: CancellationToken,
         on_change: impl Fn(Change<'_, K>) + Send + 'static,
-    ) -> (Self, impl Future<Output = ()> + Send) {
-        Self::over(watch(api, config), stop, on_change)
+    ) -> (Self, BoxFuture<'static, ()>) {
+        let begun = Arc::new(Notify::new());
+        let api = api(telling(client.clone(), Arc::clone(&begun)));
+        let (cache, task) = Self::over(watch(api, config), begun, stop, on_change);
+        (cache, task.boxed())
     }
 
     fn over(
         stream: impl Stream<Item = watcher::Result<Event<K>>> + Send,
+        begun: Arc<Notify>,
         stop: CancellationToken,
         on_change: impl Fn(Change<'_, K>) + Send + 'static,
     ) -> (Self, impl Future<Output = ()> + Send) {
@@ -74,6 +88,13 @@ where
             loop {
                 let item = tokio::select! {
                     () = stop.cancelled() => return,
+                    () = begun.notified() => {
+                        if set(&health, None) {
+                            tracing::info!(kind = %K::kind(&()), "watch works again");
+                            on_change(Change::Health);
+                        }
+                        continue;
+                    }
                     item = events.next() => item,
                 };
                 match item {
@@ -164,6 +185,21 @@ where
 /// A resourceVersion as a number; 0 for one that is none.
 fn numeric(resource_version: Option<&str>) -> u64 {
     resource_version.and_then(|version| version.parse().ok()).unwrap_or(0)
+}
+
+/// A client that tells when a watch has begun.
+fn telling(client: Client, begun: Arc<Notify>) -> Client {
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (client, begun, is_watch) = (client.clone(), Arc::clone(&begun), is_watch(&request));
+        async move {
+            let response = client.send(request).await?;
+            if is_watch && response.status().is_success() {
+                begun.notify_one();
+            }
+            Ok::<_, kube::Error>(response)
+        }
+    });
+    Client::new(service, "default")
 }
 
 /// Sets the health; true when it changed between good and bad.

@@ -23,6 +23,11 @@ pub(crate) fn limited(client: Client) -> Client {
     Client::new(service, "default")
 }
 
+/// Whether a request asks for a watch.
+pub(crate) fn is_watch(request: &Request<Body>) -> bool {
+    request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"))
+}
+
 async fn answer(client: Client, request: Request<Body>) -> Result<Response<Body>, BoxError> {
     let is_watch =
         request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"));

@@ -63,8 +63,8 @@ pub async fn run(config: AgentConfig, stop: CancellationToken) {
             notify.now(copy.name_any());
         }
     };
-    let api = Api::namespaced(requests.clone(), &namespace);
-    let (copies, task) = Cache::watch(api, watch_config(), stop.clone(), on_copy);
+    let at_home = |client| Api::namespaced(client, &namespace);
+    let (copies, task) = Cache::watch(&requests, at_home, watch_config(), stop.clone(), on_copy);
     tasks.spawn(task);
 
     let notify = trigger.clone();
@@ -73,8 +73,9 @@ pub async fn run(config: AgentConfig, stop: CancellationToken) {
             notify.now(request.name_any());
         }
     };
-    let api = Api::namespaced(requests.clone(), &namespace);
-    let (certificate_requests, task) = Cache::watch(api, watch_config(), stop.clone(), on_request);
+    let at_home = |client| Api::namespaced(client, &namespace);
+    let (certificate_requests, task) =
+        Cache::watch(&requests, at_home, watch_config(), stop.clone(), on_request);
     tasks.spawn(task);
 
     let all_copies = copies.clone();

@@ -37,10 +37,10 @@ impl Targets {
             return;
         }
         let stop = self.stop.child_token();
-        let api = Api::<PartialObjectMeta<Secret>>::namespaced(self.client.clone(), &target.namespace);
+        let api = |client| Api::<PartialObjectMeta<Secret>>::namespaced(client, &target.namespace);
         let config = watch_config().fields(&format!("metadata.name={}", target.name));
         let (on_change, reference) = (Arc::clone(&self.on_change), target.clone());
-        let (_, task) = Cache::watch(api, config, stop.clone(), move |change| {
+        let (_, task) = Cache::watch(&self.client, api, config, stop.clone(), move |change| {
             if matches!(change, Change::Object(_)) {
                 on_change(&reference);
             }

@@ -47,6 +47,8 @@ struct Seen {
 /// Why a remote cluster cannot be read.
 enum Problem {
     Unregistered,
+    /// Nothing is known yet; that takes a moment, or fails, and then there is more to say.
+    Connecting,
     Refused(String),
     Unreachable(String),
 }
@@ -63,7 +65,7 @@ impl Reconciler for IntentReconciler {
             return self.without_intent(&cluster, key).await;
         };
         let seen = self.observe(key, intent).await;
-        let decision = self.decide(&cluster, &seen);
+        let Some(decision) = self.decide(&cluster, &seen) else { return Ok(Pass::default()) };
         let wake_at = decision.wake_at;
         let written = self.apply(&cluster, &seen, decision).await?;
         Ok(Pass { wake_at, written })
@@ -202,11 +204,13 @@ impl IntentReconciler {
         let labels = ClusterLabels { cluster: cluster.to_owned() };
         let connected = i64::from(problem.is_none() && synced);
         self.shared.metrics.cluster_connected.get_or_create(&labels).set(connected);
-        problem.or_else(|| (!synced).then(|| "connecting".to_owned())).map(Problem::Unreachable)
+        problem.map(Problem::Unreachable).or_else(|| (!synced).then_some(Problem::Connecting))
     }
 
-    fn decide(&self, cluster: &ClusterName, seen: &Seen) -> Decision {
+    /// Nothing while the cluster is being connected to.
+    fn decide(&self, cluster: &ClusterName, seen: &Seen) -> Option<Decision> {
         let remote = match &seen.problem {
+            Some(Problem::Connecting) => return None,
             Some(Problem::Unregistered) => issuer::Remote::Unregistered,
             Some(Problem::Refused(error)) => issuer::Remote::Refused { error },
             Some(Problem::Unreachable(error)) => issuer::Remote::Unreachable { error },
@@ -231,7 +235,7 @@ impl IntentReconciler {
             other: seen.other.as_authority(),
             exhausted_until: seen.exhausted_until,
         };
-        issuer::decide(self.shared.clock.now(), &observed)
+        Some(issuer::decide(self.shared.clock.now(), &observed))
     }
 
     async fn apply(
@@ -386,7 +390,7 @@ fn not_connected(cluster: &KubernetesCluster) -> Problem {
     match registry::report(cluster) {
         Some(report) if report.state == registry::INVALID => Problem::Refused(report.message.clone()),
         Some(report) if !report.message.is_empty() => Problem::Unreachable(report.message.clone()),
-        Some(_) | None => Problem::Unreachable("connecting".to_owned()),
+        Some(_) | None => Problem::Connecting,
     }
 }
 

@@ -208,7 +208,7 @@ fn watch_intents(
             route(&connected, &unconnected, name_of(intent));
         }
     };
-    let (cache, task) = Cache::watch(Api::all(client.clone()), watch_config(), stop.clone(), on_change);
+    let (cache, task) = Cache::watch(client, Api::all, watch_config(), stop.clone(), on_change);
     tasks.spawn(task);
     cache
 }
@@ -226,8 +226,8 @@ fn watch_clusters(
             registry.now(cluster.name_any());
         }
     };
-    let api = Api::namespaced(client.clone(), namespace);
-    let (cache, task) = Cache::watch(api, watch_config(), stop.clone(), on_change);
+    let api = |client| Api::namespaced(client, namespace);
+    let (cache, task) = Cache::watch(client, api, watch_config(), stop.clone(), on_change);
     tasks.spawn(task);
     cache
 }
@@ -260,8 +260,13 @@ fn watch_secrets(
             }
         }
     };
-    let (cache, task) =
-        Cache::watch(Api::namespaced(client.clone(), namespace), watch_config(), stop.clone(), on_change);
+    let (cache, task) = Cache::watch(
+        client,
+        |client| Api::namespaced(client, namespace),
+        watch_config(),
+        stop.clone(),
+        on_change,
+    );
     tasks.spawn(task);
     cache
 }

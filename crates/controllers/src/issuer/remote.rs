@@ -30,12 +30,12 @@ impl Remote {
         stop: CancellationToken,
     ) -> Trigger<ObjectRef> {
         let (driver, trigger) = Driver::prepare(shared.clock.clone(), super::PASSES_PER_CLUSTER);
-        let api = Api::namespaced(client.clone(), &shared.agent_namespace);
+        let api = |client| Api::namespaced(client, &shared.agent_namespace);
         let (copies, copies_task) =
-            Cache::watch(api, watch_config(), stop.clone(), notify(shared, cluster, &trigger));
-        let api = Api::namespaced(client.clone(), &shared.agent_namespace);
+            Cache::watch(&client, api, watch_config(), stop.clone(), notify(shared, cluster, &trigger));
+        let api = |client| Api::namespaced(client, &shared.agent_namespace);
         let (certificate_requests, requests_task) =
-            Cache::watch(api, watch_config(), stop.clone(), notify(shared, cluster, &trigger));
+            Cache::watch(&client, api, watch_config(), stop.clone(), notify(shared, cluster, &trigger));
         let remote = Remote {
             requests: Requests::new(client, shared.metrics.clone()),
             copies: copies.clone(),
