@@ -19,7 +19,7 @@ pub enum KubeconfigRefusal {
     #[error("the kubeconfig is {0} bytes; at most {MAX_BYTES} are read")]
     TooLarge(usize),
     /// Not UTF-8 or not a kubeconfig.
-    #[error("the kubeconfig cannot be read: {0}")]
+    #[error("the kubeconfig cannot be read: {0}; correct it or register the cluster again")]
     Unreadable(String),
     /// A field that is not data.
     #[error("the kubeconfig sets {field}: {why}")]
@@ -52,8 +52,7 @@ pub fn parse(bytes: &[u8]) -> Result<Kubeconfig, KubeconfigRefusal> {
     }
     let text =
         std::str::from_utf8(bytes).map_err(|error| KubeconfigRefusal::Unreadable(error.to_string()))?;
-    let kubeconfig =
-        Kubeconfig::from_yaml(text).map_err(|error| KubeconfigRefusal::Unreadable(error.to_string()))?;
+    let kubeconfig = Kubeconfig::from_yaml(text).map_err(|error| unreadable(&error))?;
     let clusters = kubeconfig.clusters.iter().filter_map(|named| named.cluster.as_ref());
     let users = kubeconfig.auth_infos.iter().filter_map(|named| named.auth_info.as_ref());
     let found = clusters.filter_map(forbidden_in_cluster).chain(users.filter_map(forbidden_in_user)).next();
@@ -61,6 +60,17 @@ pub fn parse(bytes: &[u8]) -> Result<Kubeconfig, KubeconfigRefusal> {
         Some((field, why)) => Err(KubeconfigRefusal::Forbidden { field, why }),
         None => Ok(kubeconfig),
     }
+}
+
+/// Where the YAML is wrong, and no more: the parser's own message quotes lines, and a kubeconfig is full of secrets.
+fn unreadable(error: &KubeconfigError) -> KubeconfigRefusal {
+    let location = match error {
+        KubeconfigError::Parse(error) => error.location(),
+        _ => None,
+    };
+    let place =
+        location.map_or_else(String::new, |at| format!(" near line {}, column {}", at.line(), at.column()));
+    KubeconfigRefusal::Unreadable(format!("it is no kubeconfig in YAML{place}"))
 }
 
 type Forbidden = (&'static str, &'static str);
@@ -156,5 +166,22 @@ mod tests {
         assert!(matches!(parse(b"\xff"), Err(KubeconfigRefusal::Unreadable(_))));
         assert!(matches!(parse(b"{"), Err(KubeconfigRefusal::Unreadable(_))));
         assert!(matches!(parse(&vec![b'a'; MAX_BYTES + 1]), Err(KubeconfigRefusal::TooLarge(_))));
+    }
+
+    #[test]
+    fn no_part_of_a_kubeconfig_is_in_the_message() {
+        let good = kubeconfig("", "");
+        let broken = [
+            good.replace("token: t", "token: [hunter2"),
+            good.replace("token: t", "token: {hunter2: [}"),
+            good.replace("users:", "users: hunter2 :\n- hunter2: 'a"),
+            good.replace("current-context: c", "current-context: {hunter2: 1}"),
+            "hunter2".to_owned(),
+            "- hunter2".to_owned(),
+        ];
+        for text in broken {
+            let message = parse(text.as_bytes()).unwrap_err().to_string();
+            assert!(!message.contains("hunter2"), "{message}");
+        }
     }
 }
