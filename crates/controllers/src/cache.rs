@@ -7,6 +7,7 @@
 //! therefore read off the answer to the request for it, or a quiet cluster would stay unreachable for ever.
 
 use crate::deadline::is_watch;
+use certmesh_workflow::bounded;
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
 use http::Request;
@@ -100,7 +101,8 @@ where
                 match item {
                     None => return,
                     Some(Err(error)) => {
-                        if set(&health, Some(error.to_string())) {
+                        let error = bounded(&error.to_string());
+                        if set(&health, Some(error.clone())) {
                             tracing::warn!(kind = %K::kind(&()), %error, "watch broke, reconnecting");
                             on_change(Change::Health);
                         }

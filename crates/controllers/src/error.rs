@@ -1,5 +1,6 @@
 //! What goes wrong in a pass: what was attempted, on which object, and why it failed.
 
+use certmesh_workflow::bounded;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -54,11 +55,13 @@ impl PassError {
 
     /// Logs the failure: conflicts are ordinary, everything else is worth a look.
     pub(crate) fn log<K: Debug>(&self, key: &K, failures: u32, delay: Duration) {
+        // An API error is in the words of the cluster that sent it.
+        let error = bounded(&self.to_string());
         let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         if self.is_conflict() && failures < 5 {
-            tracing::debug!(?key, failures, delay_ms, error = %self, "pass lost a race, trying again");
+            tracing::debug!(?key, failures, delay_ms, error, "pass lost a race, trying again");
         } else {
-            tracing::warn!(?key, failures, delay_ms, error = %self, "pass failed, trying again");
+            tracing::warn!(?key, failures, delay_ms, error, "pass failed, trying again");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Kubernetes Events: for people who run `kubectl describe` or `kubectl get events`.
 
+use certmesh_workflow::bounded;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 
@@ -32,7 +33,8 @@ impl Events {
             secondary: None,
         };
         if let Err(error) = self.recorder.publish(&event, &regarding.object_ref(&())).await {
-            tracing::debug!(reason, %error, "event not published");
+            let error = bounded(&error.to_string());
+            tracing::debug!(reason, error, "event not published");
         }
     }
 }

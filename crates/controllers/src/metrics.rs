@@ -8,7 +8,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Values of the label `reason`, each of which is a time series. There are about fifty.
+const MOST_REASONS: usize = 100;
 
 /// Labels of a counted write.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -55,6 +59,7 @@ pub struct PassLabels {
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
+    reasons: Arc<Mutex<BTreeSet<String>>>,
     /// Passes by result.
     pub passes: Family<PassLabels, Counter>,
     /// API writes by kind and verb, events aside.
@@ -90,6 +95,7 @@ impl Default for Metrics {
         registry.register("cluster_connected", "Whether a cluster's watches work", cluster_connected.clone());
         Self {
             registry: Arc::new(registry),
+            reasons: Arc::default(),
             passes,
             writes,
             transitions,
@@ -119,9 +125,18 @@ impl Metrics {
         };
         let (state, reason) = headline(after);
         if before.map(headline).as_ref() != Some(&(state, reason.clone())) {
-            let state = format!("{state:?}").to_uppercase();
+            let (state, reason) = (format!("{state:?}").to_uppercase(), self.bounded(reason));
             self.transitions.get_or_create(&TransitionLabels { state, reason }).inc();
         }
+    }
+
+    /// The reason, unless there have been too many others: a mirrored one is a remote cluster's word.
+    fn bounded(&self, reason: String) -> String {
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        if reasons.len() < MOST_REASONS {
+            reasons.insert(reason.clone());
+        }
+        if reasons.contains(&reason) { reason } else { "Other".to_owned() }
     }
 
     /// Counts a write.
@@ -133,4 +148,26 @@ impl Metrics {
 /// 5 ms to about 2.7 minutes.
 fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.005, 2.0, 16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use certmesh_api::conditions::condition;
+    use jiff::Timestamp;
+
+    #[test]
+    fn a_cluster_that_makes_up_reasons_does_not_fill_the_memory() {
+        let metrics = Metrics::default();
+        for number in 0..1000 {
+            let reason = format!("MadeUp{number}");
+            let said = condition(&[], "Ready", false, &reason, "", 1, Timestamp::UNIX_EPOCH);
+            let status =
+                IssuedCertificateStatus { conditions: vec![said], ..IssuedCertificateStatus::default() };
+            metrics.transition(None, &status);
+        }
+        let text = metrics.encode().unwrap();
+        assert_eq!(text.lines().filter(|line| line.contains("MadeUp")).count(), MOST_REASONS);
+        assert!(text.contains("reason=\"Other\"} 900"), "{text}");
+    }
 }

@@ -46,3 +46,4 @@ pub use budget::TokenBucket;
 pub use decision::{Decision, Event, Severity};
 pub use issuance::{IssuanceDecision, IssuanceRecord};
 pub use object::{Examined, ObjectVersion, SealedSecret};
+pub use text::bounded;

@@ -5,8 +5,9 @@ const LONGEST: usize = 1024;
 /// Elements of one list.
 pub(crate) const MOST: usize = 50;
 
-/// The text with control and direction-changing characters escaped, cut at 1 KiB.
-pub(crate) fn bounded(text: &str) -> String {
+/// The text with control and direction-changing characters escaped, cut at 1 KiB: what a remote cluster said is fit to be
+/// shown only after this.
+pub fn bounded(text: &str) -> String {
     let mut clean = String::with_capacity(text.len().min(LONGEST));
     for character in text.chars() {
         if clean.len() > LONGEST {

@@ -7,7 +7,6 @@ use crate::driver::{Pass, Reconciler, Written};
 use crate::error::PassError;
 use crate::memo::Memo;
 use crate::metrics::{ClusterLabels, DecisionLabels};
-use crate::requests::Requests;
 use certmesh_api::certificates::{CertificateRequest, IssuedCertificate, IssuedCertificateStatus, ObjectRef};
 use certmesh_api::multicluster::KubernetesCluster;
 use certmesh_api::{ClusterName, ClusterNameError};
@@ -151,7 +150,7 @@ impl IntentReconciler {
         let examined = Examined { object: &*request, facts: &*facts };
         match issuer::answer_unclaimed(cluster, examined) {
             Some(Effect::DeferRequest(answer)) => {
-                let written = vec![self.answer(cluster, &remote.requests, *answer).await?];
+                let written = vec![self.answer(cluster, remote, *answer).await?];
                 Ok(Pass { wake_at: None, written })
             }
             _ => Ok(Pass::default()),
@@ -306,12 +305,11 @@ impl IntentReconciler {
             Effect::Sign(sign) => {
                 self.check_unchanged(&seen.intent).await?;
                 let answer = sign_off_thread(sign).await?;
-                remote.spend(self.shared.clock.now());
                 self.observe_signature(seen);
-                self.answer(cluster, requests, *answer).await?
+                self.answer(cluster, remote, *answer).await?
             }
             Effect::RefuseRequest(answer) | Effect::DeferRequest(answer) => {
-                self.answer(cluster, requests, *answer).await?
+                self.answer(cluster, remote, *answer).await?
             }
         };
         Ok(Some(written))
@@ -337,10 +335,11 @@ impl IntentReconciler {
     async fn answer(
         &self,
         cluster: &ClusterName,
-        requests: &Requests,
+        remote: &Remote,
         answer: AnswerRequest,
     ) -> Result<Written, PassError> {
         if let Some(record) = &answer.record {
+            remote.spend(self.shared.clock.now());
             self.shared.issuance_log.write(record)?;
             let decision = match record.decision {
                 IssuanceDecision::Signed => "signed",
@@ -349,7 +348,7 @@ impl IntentReconciler {
             let labels = DecisionLabels { cluster: cluster.to_string(), decision };
             self.shared.metrics.decisions.get_or_create(&labels).inc();
         }
-        Ok(version(REQUESTS, &requests.update_status(&answer.request).await?))
+        Ok(version(REQUESTS, &remote.requests.update_status(&answer.request).await?))
     }
 
     fn observe_signature(&self, seen: &Seen) {

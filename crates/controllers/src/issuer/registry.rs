@@ -16,6 +16,7 @@ use certmesh_api::certificates::ObjectRef;
 use certmesh_api::multicluster::{ClusterReport, KubernetesCluster, KubernetesClusterStatus};
 use certmesh_api::names::labels;
 use certmesh_api::{ClusterName, ClusterNameError};
+use certmesh_workflow::bounded;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, Client, ResourceExt};
@@ -295,8 +296,11 @@ async fn identity(client: &Client) -> Result<String, Refusal> {
     let read = tokio::time::timeout(CONNECT_LIMIT, api.get(IDENTITY_NAMESPACE)).await;
     let namespace = match read {
         Ok(Ok(namespace)) => namespace,
-        Ok(Err(error)) => return Err(Refusal::Unreachable(error.to_string())),
+        Ok(Err(error)) => return Err(Refusal::Unreachable(bounded(&error.to_string()))),
         Err(_) => return Err(Refusal::Unreachable(format!("no answer in {} s", CONNECT_LIMIT.as_secs()))),
     };
-    namespace.uid().ok_or_else(|| Refusal::Unreachable("its kube-system namespace has no uid".to_owned()))
+    namespace
+        .uid()
+        .map(|uid| bounded(&uid))
+        .ok_or_else(|| Refusal::Unreachable("its kube-system namespace has no uid".to_owned()))
 }

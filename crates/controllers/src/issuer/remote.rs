@@ -17,7 +17,7 @@ pub(super) struct Remote {
     pub(super) requests: Requests,
     pub(super) copies: Cache<IssuedCertificate>,
     pub(super) certificate_requests: Cache<CertificateRequest>,
-    /// Signatures this cluster may still ask for.
+    /// Signatures and refusals this cluster may still ask for.
     budget: Mutex<TokenBucket>,
 }
 
@@ -49,12 +49,12 @@ impl Remote {
         trigger
     }
 
-    /// Nothing while a signature may be made, else when the next one may.
+    /// Nothing while an answer may be given, else when the next one may.
     pub(super) fn exhausted_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner).exhausted_until(now)
     }
 
-    /// Takes a signature out of the budget.
+    /// Takes an answer out of the budget.
     pub(super) fn spend(&self, now: Timestamp) {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(now);
     }
@@ -71,11 +71,43 @@ where
 {
     let (shared, cluster, trigger) = (Arc::downgrade(shared), cluster.to_owned(), trigger.clone());
     move |change| match change {
+        // An API server that is not honest may send names that are none; they would end up in paths and logs.
+        Change::Object(object) if !is_object_name(&object.name_any()) => {}
         Change::Object(object) => trigger.now(ObjectRef::new(&cluster, object.name_any())),
         Change::Health => {
             if let Some(shared) = shared.upgrade() {
                 shared.trigger_namespace(&cluster);
             }
         }
+    }
+}
+
+/// Whether a name can be that of a custom resource: a DNS subdomain (RFC 1123).
+fn is_object_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    let ends_well = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    bytes.len() <= 253
+        && bytes.iter().copied().all(is_allowed)
+        && ends_well(bytes.first())
+        && ends_well(bytes.last())
+        && !name.contains("..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_object_name;
+
+    #[test]
+    fn only_what_can_be_a_name_becomes_a_key() {
+        for name in ["a", "istiod", "a-1.b", &"x".repeat(253)] {
+            assert!(is_object_name(name), "{name}");
+        }
+        let hostile =
+            ["", "..", "../a", "a/b", "a/../b", "a..b", ".a", "a-", "A", "a b", "a\u{1b}", "a?b", "a%2fb"];
+        for name in hostile {
+            assert!(!is_object_name(name), "{name}");
+        }
+        assert!(!is_object_name(&"x".repeat(254)));
     }
 }

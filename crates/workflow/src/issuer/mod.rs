@@ -199,7 +199,9 @@ impl<'a> Connected<'a, '_> {
             }
             Err(problem) => {
                 if is_open {
-                    self.object(request, &problem, decision);
+                    // A refusal is a line of the issuance log, which a hostile cluster must not fill.
+                    let spent = judge.budget_is_spent().filter(|_| problem.kind == Kind::Refuse);
+                    self.object(request, spent.as_ref().unwrap_or(&problem), decision);
                 }
                 Some(problem)
             }

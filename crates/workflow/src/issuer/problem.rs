@@ -270,14 +270,15 @@ impl<'a, 'o> Request<'a, 'o> {
         })
     }
 
-    fn budget_is_spent(&self) -> Option<Problem> {
+    /// Signatures and refusals cost the same.
+    pub(super) fn budget_is_spent(&self) -> Option<Problem> {
         let until = self.observed.exhausted_until.filter(|until| *until > self.now)?;
         let cluster = self.observed.cluster;
         Some(Problem {
             kind: Kind::Pass { until: Some(until) },
             reason: "BudgetSpent",
             message: format!(
-                "cluster {cluster} has spent its budget of signatures (10 a second, 500 at once): the request is signed when its turn comes"
+                "cluster {cluster} has spent its budget of answers (10 a second, 500 at once): the request is answered when its turn comes"
             ),
         })
     }

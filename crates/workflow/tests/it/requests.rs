@@ -218,6 +218,23 @@ fn each_wait_is_told_and_signs_nothing() {
 }
 
 #[test]
+fn a_refusal_costs_as_much_as_a_signature() {
+    let mut world = with_renewal();
+    put_csr(&mut world, "garbage");
+    world.exhausted_until = Some(world.now + seconds(20));
+    world.settle_issuer();
+    let refused = |world: &World| {
+        world.issuance.iter().filter(|record| record.decision == IssuanceDecision::Refused).count()
+    };
+    assert_eq!(refused(&world), 0, "no line in the log until the budget allows one");
+    assert_eq!(reason(&world.status(), STALLED), Some("RequestUnreadable"), "said all the same");
+    world.now += seconds(21);
+    world.exhausted_until = None;
+    world.settle_issuer();
+    assert_eq!(refused(&world), 1);
+}
+
+#[test]
 fn a_spent_budget_is_a_wait_until_it_is_earned() {
     let mut world = with_renewal();
     world.exhausted_until = Some(world.now + seconds(20));
