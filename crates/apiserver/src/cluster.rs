@@ -80,7 +80,7 @@ struct Inner {
     schemas: SchemaCache,
     _subscription: Subscription,
     /// Ends the watches of in-process clients.
-    closing: CancellationToken,
+    closing: RwLock<CancellationToken>,
 }
 
 impl fmt::Debug for Cluster {
@@ -125,7 +125,7 @@ impl Cluster {
                 commits,
                 schemas: SchemaCache::default(),
                 _subscription: subscription,
-                closing: CancellationToken::new(),
+                closing: RwLock::default(),
             }),
         })
     }
@@ -161,7 +161,7 @@ impl Cluster {
 
     /// The HTTP service that answers `user`, for those who want to speak HTTP themselves.
     pub fn service(&self, user: UserInfo) -> ApiService {
-        ApiService::in_process(self.clone(), Identity::authenticated(user), self.inner.closing.clone())
+        ApiService::in_process(self.clone(), Identity::authenticated(user))
     }
 
     /// Makes `token` a credential of `user` for requests over the network.
@@ -197,7 +197,13 @@ impl Cluster {
 
     /// Ends the watches of in-process clients; they see the end of the stream and may start again.
     pub fn end_watches(&self) {
-        self.inner.closing.cancel();
+        let mut closing = self.inner.closing.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *closing).cancel();
+    }
+
+    /// Cancelled when the watches that begin now are ended.
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.inner.closing.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn record_address(&self, address: SocketAddr) {

@@ -68,8 +68,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct ApiService {
     cluster: Cluster,
     caller: Caller,
-    /// Ends the watches.
-    ending: CancellationToken,
+    /// Ends the watches, if something else than the cluster does.
+    ending: Option<CancellationToken>,
 }
 
 /// How a request says who makes it.
@@ -89,18 +89,19 @@ struct Call<'a> {
     headers: &'a HeaderMap,
     query: &'a Query,
     body: Bytes,
-    ending: &'a CancellationToken,
+    ending: CancellationToken,
 }
 
 impl ApiService {
     /// For connections: callers present credentials; watches end when `ending` is cancelled.
     pub fn over_network(cluster: Cluster, ending: CancellationToken) -> Self {
-        Self { cluster, caller: Caller::Credentials, ending }
+        Self { cluster, caller: Caller::Credentials, ending: Some(ending) }
     }
 
-    /// For callers in this process that need no credentials because they are who they are.
-    pub fn in_process(cluster: Cluster, identity: Identity, ending: CancellationToken) -> Self {
-        Self { cluster, caller: Caller::Known(Arc::new(identity)), ending }
+    /// For callers in this process that need no credentials because they are who they are. Watches end with
+    /// [`Cluster::end_watches`].
+    pub fn in_process(cluster: Cluster, identity: Identity) -> Self {
+        Self { cluster, caller: Caller::Known(Arc::new(identity)), ending: None }
     }
 
     async fn answer<B>(&self, request: Request<B>) -> ApiResponse
@@ -149,7 +150,7 @@ impl ApiService {
             headers: &parts.headers,
             query: &query,
             body: read_body(parts, body).await?,
-            ending: &self.ending,
+            ending: self.ending.clone().unwrap_or_else(|| self.cluster.closing()),
         };
         match &info {
             RequestInfo::Resource(request) => resources::answer(&call, request),
