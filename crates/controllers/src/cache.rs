@@ -22,11 +22,15 @@ use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use tokio::sync::Notify;
+use std::time::Duration;
+use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A half-open connection is noticed after this many seconds rather than after the client's five minutes.
 const WATCH_SECONDS: u32 = 50;
+/// Between the beginnings of two watches.
+const WATCH_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a watch is like: reconnects before a dead connection could go unnoticed.
 pub fn watch_config() -> watcher::Config {
@@ -189,13 +193,22 @@ fn numeric(resource_version: Option<&str>) -> u64 {
     resource_version.and_then(|version| version.parse().ok()).unwrap_or(0)
 }
 
-/// A client that tells when a watch has begun.
+/// A client that tells when a watch has begun, and asks for one at most once a second: kube asks again at once when a
+/// stream ends, so that a server that ends each at its beginning would keep us busy.
 fn telling(client: Client, begun: Arc<Notify>) -> Client {
+    let earliest = Arc::new(Mutex::new(Instant::now()));
     let service = tower::service_fn(move |request: Request<Body>| {
-        let (client, begun, is_watch) = (client.clone(), Arc::clone(&begun), is_watch(&request));
+        let (client, begun, earliest) = (client.clone(), Arc::clone(&begun), Arc::clone(&earliest));
         async move {
+            if !is_watch(&request) {
+                return client.send(request).await;
+            }
+            let mut earliest = earliest.lock().await;
+            tokio::time::sleep_until(*earliest).await;
+            *earliest = Instant::now() + WATCH_PAUSE;
+            drop(earliest);
             let response = client.send(request).await?;
-            if is_watch && response.status().is_success() {
+            if response.status().is_success() {
                 begun.notify_one();
             }
             Ok::<_, kube::Error>(response)
@@ -238,85 +251,4 @@ fn relisted<K: Resource<DynamicType = ()> + Clone + 'static>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::stream;
-    use k8s_openapi::api::core::v1::ConfigMap;
-    use std::sync::Mutex;
-
-    fn config_map(name: &str, version: u64) -> ConfigMap {
-        let mut object = ConfigMap::default();
-        object.metadata.namespace = Some("ns".to_owned());
-        object.metadata.name = Some(name.to_owned());
-        object.metadata.uid = Some(format!("uid of {name}"));
-        object.metadata.resource_version = Some(version.to_string());
-        object
-    }
-
-    /// A cache that has seen these events, and the names that its callback was called with.
-    async fn after(events: Vec<Event<ConfigMap>>) -> (Cache<ConfigMap>, Vec<String>) {
-        let told = Arc::<Mutex<Vec<String>>>::default();
-        let names = Arc::clone(&told);
-        let on_change = move |change: Change<'_, ConfigMap>| {
-            if let Change::Object(object) = change {
-                names.lock().unwrap().push(object.name_any());
-            }
-        };
-        let events = stream::iter(events.into_iter().map(Ok)).chain(stream::pending());
-        let stop = CancellationToken::new();
-        let (cache, task) = Cache::over(events, stop.clone(), on_change);
-        // The stream has nothing more to say after its events: the task has seen them all when it first sleeps.
-        assert!(futures::poll!(pin!(task)).is_pending());
-        let told = told.lock().unwrap().clone();
-        (cache, told)
-    }
-
-    fn shows(cache: &Cache<ConfigMap>, name: &str, version: u64) -> bool {
-        cache.shows_version(Some("ns"), name, &version.to_string())
-    }
-
-    /// The issuer answers a request; the agent uses the answer and deletes the request before the issuer's next pass.
-    /// Waiting for the request to appear as it was written cost every tenth certificate of a burst five seconds.
-    #[tokio::test]
-    async fn a_write_is_shown_when_its_object_is_gone_by_then() {
-        let (cache, _) = after(vec![
-            Event::Init,
-            Event::InitApply(config_map("a", 3)),
-            Event::InitDone,
-            Event::Apply(config_map("a", 5)),
-            Event::Delete(config_map("a", 7)),
-        ])
-        .await;
-        assert!(cache.get(Some("ns"), "a").is_none());
-        assert!(shows(&cache, "a", 5));
-        assert!(!shows(&cache, "a", 8), "what comes later is not shown yet");
-    }
-
-    #[tokio::test]
-    async fn a_write_is_not_shown_before_its_event() {
-        let (cache, _) =
-            after(vec![Event::Init, Event::InitApply(config_map("a", 3)), Event::InitDone]).await;
-        assert!(shows(&cache, "a", 3) && !shows(&cache, "a", 4));
-        assert!(!cache.shows_deletion(Some("ns"), "a", "uid of a"));
-        assert!(cache.shows_deletion(Some("ns"), "a", "uid of the one before"));
-    }
-
-    #[tokio::test]
-    async fn what_vanishes_in_a_relist_is_told() {
-        let (cache, told) = after(vec![
-            Event::Init,
-            Event::InitApply(config_map("a", 3)),
-            Event::InitDone,
-            Event::Init,
-            Event::InitApply(config_map("b", 9)),
-            Event::InitDone,
-        ])
-        .await;
-        assert_eq!(
-            told.iter().filter(|name| *name == "a").count(),
-            2,
-            "when it came and when it was gone: {told:?}"
-        );
-        assert!(cache.get(Some("ns"), "a").is_none() && cache.get(Some("ns"), "b").is_some());
-    }
-}
+mod tests;
