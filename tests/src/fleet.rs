@@ -131,6 +131,13 @@ impl Running {
     }
 }
 
+/// Ends them all as SIGTERM would.
+pub async fn stop(running: Vec<Running>) {
+    for controller in running {
+        controller.stop().await;
+    }
+}
+
 impl Fleet {
     /// A fleet of this many remote clusters, each registered, with a P-256 signing CA in `certmesh/root-ca`.
     pub async fn new(remotes: usize) -> Self {
@@ -443,6 +450,9 @@ fn api<K: Kind>(cluster: &Cluster, namespace: &str) -> Api<K> {
     Api::namespaced(admin(cluster), namespace)
 }
 
+/// As people see it, without what a Secret holds.
 fn serde_yaml(object: &impl Serialize) -> Option<String> {
-    serde_saphyr::to_string(object).ok()
+    let mut value = serde_json::to_value(object).ok()?;
+    value.as_object_mut()?.remove("data");
+    serde_saphyr::to_string(&value).ok()
 }

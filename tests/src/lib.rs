@@ -3,6 +3,7 @@
 //! ```text
 //!  Fleet { management, remotes[] }  embedded API servers, CRDs and the product's own RBAC installed
 //!  Faults                           a client that dies before or after its Nth write, or is overtaken at it
+//!  Overtaker                        changes objects between a decision and its write
 //!  Link                             the way from the issuer to a remote cluster, and how it fails
 //!  Witness                          sees every version of an issued Secret, and whether it was whole
 //!  Inventory                        everything in a cluster, to see what changed
@@ -17,14 +18,21 @@ mod inventory;
 mod link;
 mod logs;
 mod objects;
+mod overtaker;
 mod reading;
 mod witness;
 
 pub use faults::{CrashPoint, Faults, Sent};
-pub use fleet::{Fleet, HOME, Kind, ROOT_CA, Running, Transport, ensure_namespace, is_clean};
+pub use fleet::{Fleet, HOME, Kind, ROOT_CA, Running, Transport, ensure_namespace, is_clean, stop};
 pub use inventory::Inventory;
 pub use link::{Link, LinkState};
 pub use logs::{CapturedLogs, SharedLog};
 pub use objects::{intent, is_ready, reason, signing_secret};
+pub use overtaker::Overtaker;
 pub use reading::{certificate_in, condition};
 pub use witness::Witness;
+
+/// A minute of the fleet's time.
+pub const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
+/// An hour of the fleet's time.
+pub const HOUR: std::time::Duration = std::time::Duration::from_secs(60 * 60);

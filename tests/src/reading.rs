@@ -1,8 +1,9 @@
 //! What a fleet says: intents, events, issued Secrets.
 
-use crate::fleet::{Fleet, Kind};
+use crate::fleet::{Fleet, HOME, Kind};
 use crate::objects::{is_ready, reason};
-use certmesh_api::certificates::{IssuedCertificate, IssuedCertificateStatus};
+use certmesh_api::certificates::{CertificateRequest, IssuedCertificate, IssuedCertificateStatus};
+use certmesh_api::names::annotations;
 use certmesh_api::secrets::CaCerts;
 use certmesh_apiserver::Cluster;
 use certmesh_x509::Certificate;
@@ -11,6 +12,7 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
+use serde_json::json;
 use std::time::Duration;
 
 impl Fleet {
@@ -18,6 +20,43 @@ impl Fleet {
     pub async fn ready(&self, cluster: &str, name: &str) -> IssuedCertificate {
         let ready = self.wait(&self.management, cluster, name, is_ready).await;
         ready.expect("what is ready exists")
+    }
+
+    /// Waits until an intent is ready with another certificate than the one in this Secret.
+    pub async fn renewed(&self, cluster: &str, name: &str, before: &Secret) -> IssuedCertificate {
+        let old = certificate_in(before).fingerprint().to_string();
+        let is_new = |intent: Option<&IssuedCertificate>| {
+            let certificate = intent.and_then(|intent| intent.status.as_ref()?.certificate.as_ref());
+            is_ready(intent) && certificate.is_some_and(|certificate| certificate.fingerprint != old)
+        };
+        self.wait(&self.management, cluster, name, is_new).await.expect("what is ready exists")
+    }
+
+    /// Annotates an intent.
+    pub async fn annotate(&self, cluster: &str, name: &str, key: &str, value: &str) {
+        let patch = json!({"metadata": {"annotations": {key: value}}});
+        self.patch::<IssuedCertificate>(&self.management, cluster, name, patch).await;
+    }
+
+    /// Waits until the copy of an intent says under which CA the issuer would sign.
+    pub async fn announced(&self, index: usize, name: &str) {
+        let announced = |copy: Option<&IssuedCertificate>| {
+            copy.is_some_and(|copy| copy.annotations().contains_key(annotations::TRUST_FINGERPRINT))
+        };
+        self.wait(&self.remotes[index], HOME, name, announced).await;
+    }
+
+    /// Waits until a cluster has a request of this name.
+    pub async fn request(&self, index: usize, name: &str) -> CertificateRequest {
+        let there = |found: Option<&CertificateRequest>| found.is_some();
+        let found = self.wait(&self.remotes[index], HOME, name, there).await;
+        found.expect("a request that is there")
+    }
+
+    /// Waits until an intent is gone.
+    pub async fn gone(&self, cluster: &str, name: &str) {
+        let gone = |intent: Option<&IssuedCertificate>| intent.is_none();
+        self.wait(&self.management, cluster, name, gone).await;
     }
 
     /// Waits until the headline of an intent has this reason.
@@ -73,12 +112,21 @@ impl Fleet {
         found.expect("istio-system/cacerts")
     }
 
-    /// Replaces an object by another of its name, whatever its version is now, as the cluster's administrator.
+    /// Replaces an object by another of its name, whatever its version is now, as the cluster's administrator. Finalizers
+    /// stay.
     pub async fn replace<K: Kind>(&self, cluster: &Cluster, mut object: K) -> K {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        object.meta_mut().resource_version = None;
         let api = Api::<K>::namespaced(cluster.client(Cluster::admin()), &namespace);
-        api.replace(&name, &PostParams::default(), &object).await.expect("the administrator may replace it")
+        loop {
+            let current = api.get(&name).await.expect("an object to replace");
+            object.meta_mut().resource_version = current.resource_version();
+            object.meta_mut().finalizers.clone_from(&current.meta().finalizers);
+            match api.replace(&name, &PostParams::default(), &object).await {
+                Ok(replaced) => return replaced,
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => panic!("{} {namespace}/{name}: {error}", K::kind(&())),
+            }
+        }
     }
 }
 
