@@ -4,6 +4,7 @@
 //!  cargo xtask test ──▶ steps/      one file a step: a name, what it proves, fn(&Workspace) -> Result<Note, Failure>
 //!                  ──▶ tools/      what the steps need and a clean checkout lacks: cargo-deny, kubectl, Go and what it builds
 //!  cargo xtask generate ──▶ generated.rs   deploy/ from the types of the `api` crate
+//!  cargo xtask protobuf ──▶ protobuf/      the API server's table of messages, from the Go types of a Kubernetes release
 //!  cargo xtask rig      ──▶ rig.rs         real API servers to try things on
 //!  cargo xtask bench    ──▶ benches/       one file a bench
 //! ```
@@ -13,6 +14,7 @@ mod failure;
 mod files;
 mod generated;
 mod process;
+mod protobuf;
 mod report;
 mod rig;
 mod steps;
@@ -39,6 +41,12 @@ enum Command {
     /// Write the files under deploy/ that are made from code.
     Generate {
         /// Write nothing; fail when a file is not current.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write the table by which the embedded API server reads protobuf, from the Go types of rig/go.mod.
+    Protobuf {
+        /// Write nothing; fail when the table is not current.
         #[arg(long)]
         check: bool,
     },
@@ -71,6 +79,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Test(selection) => steps::run(&workspace, &selection),
         Command::Generate { check: true } => generated::check(&workspace).map(|note| println!("{note}")),
         Command::Generate { check: false } => generated::write(&workspace).map(|note| println!("{note}")),
+        Command::Protobuf { check } => protobuf::run(&workspace, check).map(|note| println!("{note}")),
         Command::Deny { advisories } => {
             steps::deny::run_with(&workspace, advisories).map(|note| println!("{note}"))
         }

@@ -7,7 +7,8 @@
 //!              messages.txt ──▶ message ────┴──▶ JSON value, as Go would have marshalled the same object
 //! ```
 //!
-//! Which field is which comes from a table of the upstream types (`messages.txt`). Answers are always JSON.
+//! Which field is which comes from a table of the upstream types (`messages.txt`, written by `cargo xtask protobuf`). Answers are
+//! always JSON.
 
 mod json;
 mod messages;
