@@ -268,6 +268,36 @@ async fn long_lists_come_in_pages_and_collections_go_at_once() {
     assert_eq!(left["items"].as_array().map(Vec::len), Some(4));
 }
 
+#[tokio::test]
+async fn an_eviction_is_a_deletion_that_a_budget_can_delay() {
+    let cluster = Cluster::new("c").unwrap();
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({
+        "metadata": {"name": "p", "labels": {"app": "a"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}], "terminationGracePeriodSeconds": 0},
+    });
+    assert_eq!(admin(&cluster, "POST", pods, pod).await.0, StatusCode::CREATED);
+    let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+    assert_eq!(admin(&cluster, "PATCH", &format!("{pods}/p/status"), ready).await.0, StatusCode::OK);
+    let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    let budget = json!({
+        "metadata": {"name": "b"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "a"}}},
+    });
+    assert_eq!(admin(&cluster, "POST", budgets, budget).await.0, StatusCode::CREATED);
+    let eviction =
+        json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}).to_string();
+    let path = format!("{pods}/p/eviction");
+    let types = ("application/json", "application/json");
+    let (_, delayed) = negotiated(&cluster, "POST", &path, types, eviction.clone()).await;
+    let delayed: Value = serde_json::from_slice(&delayed).unwrap();
+    assert_eq!((&delayed["code"], &delayed["reason"]), (&json!(429), &json!("TooManyRequests")), "{delayed}");
+    admin(&cluster, "DELETE", &format!("{budgets}/b"), Value::Null).await;
+    let (parts, evicted) = negotiated(&cluster, "POST", &path, types, eviction).await;
+    assert_eq!(parts.status, StatusCode::CREATED, "{evicted:?}");
+    assert_eq!(admin(&cluster, "GET", &format!("{pods}/p"), Value::Null).await.0, StatusCode::NOT_FOUND);
+}
+
 /// Where the real server answers custom resources otherwise than built-in ones.
 #[tokio::test]
 async fn paths_of_custom_resources_have_their_own_refusals() {
