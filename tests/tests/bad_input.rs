@@ -294,7 +294,7 @@ async fn a_ca_that_is_missing_is_waited_for() {
     assert!(condition(&waiting, "Stalled").is_none());
     let events = fleet.events(&fleet.management, "cluster-1", "istiod").await;
     assert!(events.iter().any(|event| event.reason.as_deref() == Some("CaMissing")));
-    tokio::time::sleep(HOUR * 24).await;
+    tokio::time::sleep(HOUR * 6).await;
     fleet.create_root_ca("later", certmesh_x509::KeyAlgorithm::EcdsaP256).await;
     let begin = tokio::time::Instant::now();
     fleet.ready("cluster-1", "istiod").await;

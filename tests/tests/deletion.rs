@@ -144,7 +144,7 @@ async fn a_copy_whose_intent_is_unknown_is_left_alone() {
     fleet.gone("cluster-1", "istiod").await;
     let (copy_before, secret_before) = (copy(&fleet).await.unwrap(), fleet.cacerts(0).await);
     let running = fleet.run_all().await;
-    tokio::time::sleep(HOUR * 24).await;
+    tokio::time::sleep(HOUR * 6).await;
     let copy_after = copy(&fleet).await.unwrap();
     assert_eq!((copy_after.spec, copy_after.metadata), (copy_before.spec, copy_before.metadata));
     assert_eq!(fleet.cacerts(0).await, secret_before);

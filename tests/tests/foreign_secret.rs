@@ -63,7 +63,7 @@ async fn a_secret_that_is_not_ours_is_left_as_it_is_until_a_person_hands_it_over
     let (fleet, before, running) = foreign(|_| {}).await;
     let todo = "take it over with the annotation certmesh.dev/adopt: \"true\" on the intent";
     fleet.refused("cluster-1", "istiod", "SecretNotOurs", todo).await;
-    tokio::time::sleep(HOUR * 24).await;
+    tokio::time::sleep(HOUR * 6).await;
     assert_eq!(fleet.cacerts(0).await, before, "not one byte of it changed");
     assert!(fleet.issuance_log.records().is_empty(), "nothing was even asked for");
 

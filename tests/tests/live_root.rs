@@ -49,7 +49,7 @@ async fn a_first_certificate_under_another_root_than_the_one_in_use_waits_for_a_
     fleet.create(&fleet.management, &intent("cluster-1", "istiod")).await;
     let todo = "accept the downtime with the annotation certmesh.dev/replace-root: \"true\" on the intent";
     fleet.refused("cluster-1", "istiod", "WouldReplaceLiveRoot", todo).await;
-    tokio::time::sleep(HOUR * 24).await;
+    tokio::time::sleep(HOUR * 6).await;
     assert!(fleet.get::<Secret>(remote, "istio-system", "cacerts").await.is_none(), "nothing is stored");
     assert_eq!(fleet.issuance_log.records().len(), 1, "what was signed is kept, and no more asked for");
 
@@ -116,7 +116,7 @@ async fn a_ca_secret_whose_root_was_replaced_signs_nothing_and_what_is_in_place_
 
     // Neither a person's wish for a renewal nor the end of the certificate's life gets anything signed.
     fleet.annotate("cluster-1", "istiod", annotations::RENEW, "please").await;
-    tokio::time::sleep(HOUR * 24).await;
+    tokio::time::sleep(HOUR * 6).await;
     let signed = fleet.issuance_log.records().into_iter().filter(|record| record["decision"] == "signed");
     assert_eq!(signed.count(), 1);
     assert_eq!(fleet.cacerts(0).await.data, before.data);
@@ -141,7 +141,7 @@ async fn another_ca_in_the_spec_is_no_rotation() {
     let rename = json!({"spec": {"glooMeshCa": {"signingCertificateSecret": {"name": "other-ca"}}}});
     fleet.patch::<IssuedCertificate>(&fleet.management, "cluster-1", "istiod", rename).await;
     fleet.says("cluster-1", "istiod", "RootReplaced").await;
-    tokio::time::sleep(HOUR * 24).await;
+    tokio::time::sleep(HOUR * 6).await;
     assert_eq!(fleet.cacerts(0).await.data, before.data);
     let signed = fleet.issuance_log.records().into_iter().filter(|record| record["decision"] == "signed");
     assert_eq!(signed.count(), 1);

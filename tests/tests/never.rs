@@ -371,7 +371,7 @@ async fn never_6_a_write_to_or_deletion_of_an_object_that_is_not_ours() {
     }
     fleet.ready("cluster-1", "fine").await;
     fleet.says("cluster-1", "taken-copy", "CopyNotOurs").await;
-    tokio::time::sleep(HOUR * 24).await;
+    tokio::time::sleep(HOUR * 6).await;
     for name in ["taken-key", "taken-copy", "taken-request", "fine"] {
         fleet.delete::<IssuedCertificate>(&fleet.management, "cluster-1", name).await;
         fleet.gone("cluster-1", name).await;
@@ -463,7 +463,7 @@ async fn never_8_a_root_set_in_a_live_cluster_replaced_without_a_persons_word() 
     let api = Api::<IssuedCertificate>::namespaced(fleet.management.client(Cluster::admin()), "cluster-1");
     let forget = Patch::Merge(json!({"status": {"trust": Value::Null}}));
     api.patch_status("istiod", &PatchParams::default(), &forget).await.unwrap();
-    tokio::time::sleep(HOUR * 24).await;
+    tokio::time::sleep(HOUR * 6).await;
     // The agent stands in the way, by what it has in place.
     let after = fleet.cacerts(0).await;
     assert_eq!(after.data, before.data);
