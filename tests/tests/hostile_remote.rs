@@ -393,3 +393,33 @@ async fn a_request_that_is_made_to_look_unanswered_all_the_time_has_a_budget() {
         issuer.stop().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_remote_status_that_changes_all_the_time_does_not_keep_the_management_cluster_busy() {
+    let fleet = Fleet::new(2).await;
+    let running = fleet.run_all().await;
+    fleet.create(&fleet.management, &intent("cluster-1", "istiod")).await;
+    fleet.ready("cluster-1", "istiod").await;
+    stop(running).await;
+    let issuer = fleet.run_issuer(&Faults::default()).await;
+    let agent = fleet.run_agent(1, &Faults::default()).await;
+    let (before, begin) = (fleet.writes().values().sum::<u32>(), tokio::time::Instant::now());
+    for number in 0..1200 {
+        status_patch::<IssuedCertificate>(&fleet, json!({"status": {"error": format!("no {number}")}})).await;
+        // The issuer has time to repeat each of them.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let written = fleet.writes().values().sum::<u32>() - before;
+    let seconds = u32::try_from(begin.elapsed().as_secs()).unwrap();
+    assert!((900..=1000 + 40 * (seconds + 1)).contains(&written), "{written} writes in {seconds} s");
+    // Another cluster's word is heard meanwhile, and in the end this one's last word is too.
+    fleet.create(&fleet.management, &intent("cluster-2", "istiod")).await;
+    let limit = Duration::from_secs(3);
+    fleet.wait_for(limit, &fleet.management, "cluster-2", "istiod", is_ready).await;
+    let last = |intent: Option<&IssuedCertificate>| {
+        intent.and_then(|intent| intent.status.as_ref()).is_some_and(|status| status.error == "no 1199")
+    };
+    fleet.wait(&fleet.management, "cluster-1", "istiod", last).await;
+    agent.stop().await;
+    issuer.stop().await;
+}

@@ -41,6 +41,7 @@ struct Seen {
     other: SigningCa,
     problem: Option<Problem>,
     exhausted_until: Option<Timestamp>,
+    reports_exhausted_until: Option<Timestamp>,
 }
 
 /// Why a remote cluster cannot be read.
@@ -159,6 +160,7 @@ impl IntentReconciler {
 
     async fn observe(&self, key: &ObjectRef, intent: Arc<IssuedCertificate>) -> Seen {
         let shared = &self.shared;
+        let now = shared.clock.now();
         let intent_facts = self.intent_facts.facts(&*intent, examine::intent);
         let (mut signer, mut other) = (SigningCa::Missing, SigningCa::Missing);
         if let Ok(wanted) = &intent_facts.wanted {
@@ -184,7 +186,8 @@ impl IntentReconciler {
                 (request, facts)
             }),
             problem: self.problem(&key.namespace),
-            exhausted_until: remote.and_then(|remote| remote.exhausted_until(shared.clock.now())),
+            exhausted_until: remote.and_then(|remote| remote.answers_exhausted_until(now)),
+            reports_exhausted_until: remote.and_then(|remote| remote.reports_exhausted_until(now)),
             intent,
             intent_facts,
             signer,
@@ -233,6 +236,7 @@ impl IntentReconciler {
             signer: seen.signer.as_authority(),
             other: seen.other.as_authority(),
             exhausted_until: seen.exhausted_until,
+            reports_exhausted_until: seen.reports_exhausted_until,
         };
         Some(issuer::decide(self.shared.clock.now(), &observed))
     }
@@ -268,6 +272,9 @@ impl IntentReconciler {
     ) -> Result<Option<Written>, PassError> {
         let mut written = None;
         if let Some(status) = status {
+            if let Some(remote) = &self.remote {
+                remote.spend_report(self.shared.clock.now());
+            }
             written = Some(version(INTENTS, &self.write_status(intent, status).await?));
         }
         for event in events {
@@ -339,7 +346,7 @@ impl IntentReconciler {
         answer: AnswerRequest,
     ) -> Result<Written, PassError> {
         if let Some(record) = &answer.record {
-            remote.spend(self.shared.clock.now());
+            remote.spend_answer(self.shared.clock.now());
             self.shared.issuance_log.write(record)?;
             let decision = match record.decision {
                 IssuanceDecision::Signed => "signed",

@@ -9,7 +9,7 @@ use certmesh_api::certificates::{CertificateRequest, IssuedCertificate, ObjectRe
 use certmesh_workflow::TokenBucket;
 use jiff::Timestamp;
 use kube::{Api, Client, Resource, ResourceExt};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 /// What passes see of a remote cluster.
@@ -18,7 +18,9 @@ pub(super) struct Remote {
     pub(super) copies: Cache<IssuedCertificate>,
     pub(super) certificate_requests: Cache<CertificateRequest>,
     /// Signatures and refusals this cluster may still ask for.
-    budget: Mutex<TokenBucket>,
+    answers: Mutex<TokenBucket>,
+    /// Changes of intents that it may still bring about.
+    reports: Mutex<TokenBucket>,
 }
 
 impl Remote {
@@ -40,7 +42,8 @@ impl Remote {
             requests: Requests::new(client, shared.metrics.clone()),
             copies: copies.clone(),
             certificate_requests: certificate_requests.clone(),
-            budget: Mutex::default(),
+            answers: Mutex::new(TokenBucket::of_answers()),
+            reports: Mutex::new(TokenBucket::of_reports()),
         };
         let reconciler = IntentReconciler::connected(Arc::clone(shared), remote);
         shared.tasks.spawn(copies_task);
@@ -50,14 +53,28 @@ impl Remote {
     }
 
     /// Nothing while an answer may be given, else when the next one may.
-    pub(super) fn exhausted_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner).exhausted_until(now)
+    pub(super) fn answers_exhausted_until(&self, now: Timestamp) -> Option<Timestamp> {
+        locked(&self.answers).exhausted_until(now)
+    }
+
+    /// Nothing while a report may be repeated, else when the next one may.
+    pub(super) fn reports_exhausted_until(&self, now: Timestamp) -> Option<Timestamp> {
+        locked(&self.reports).exhausted_until(now)
     }
 
     /// Takes an answer out of the budget.
-    pub(super) fn spend(&self, now: Timestamp) {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(now);
+    pub(super) fn spend_answer(&self, now: Timestamp) {
+        locked(&self.answers).take(now);
     }
+
+    /// Takes a report out of the budget.
+    pub(super) fn spend_report(&self, now: Timestamp) {
+        locked(&self.reports).take(now);
+    }
+}
+
+fn locked(bucket: &Mutex<TokenBucket>) -> MutexGuard<'_, TokenBucket> {
+    bucket.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An object of a remote cluster belongs to the intent of its name in the cluster's namespace.

@@ -60,7 +60,8 @@ pub fn decide(now: Timestamp, observed: &Observed<'_>) -> Decision {
     };
     match observed.remote {
         Remote::Connected { agent_namespace, copy, request } => {
-            Connected { now, observed, agent_namespace, copy, request, trust: &trust }.pass()
+            let decision = Connected { now, observed, agent_namespace, copy, request, trust: &trust }.pass();
+            within_the_budget_of_reports(now, observed, decision)
         }
         Remote::Unreachable { error } => {
             disconnected(now, observed, &trust, &cluster_unreachable(observed.cluster, error))
@@ -70,6 +71,18 @@ pub fn decide(now: Timestamp, observed: &Observed<'_>) -> Decision {
         }
         Remote::Unregistered => disconnected(now, observed, &trust, &cluster_unregistered(observed.cluster)),
     }
+}
+
+/// Whatever makes a connected cluster's intents look different comes from that cluster, as often as it likes: each time is
+/// a write to the management cluster, which all share.
+fn within_the_budget_of_reports(now: Timestamp, observed: &Observed<'_>, mut decision: Decision) -> Decision {
+    let spent = observed.reports_exhausted_until.filter(|until| *until > now);
+    if let Some(until) = spent.filter(|_| decision.status.is_some()) {
+        decision.status = None;
+        decision.events.clear();
+        decision.wake(until);
+    }
+    decision
 }
 
 /// An intent in a namespace that cannot be a cluster's: `default` and `kube-*`. Nothing is done for it but to say so.

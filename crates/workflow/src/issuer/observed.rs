@@ -23,8 +23,10 @@ pub struct Observed<'a> {
     /// The other Secret that [`Authorities::needed`](crate::examine::Authorities::needed) names; `Missing` when it names
     /// none.
     pub other: Authority<'a>,
-    /// When the cluster's budget of signatures is spent: until when.
+    /// When the cluster's budget of answers is spent: until when.
     pub exhausted_until: Option<Timestamp>,
+    /// When the cluster's budget of reports is spent: until when nothing it says is written to intents.
+    pub reports_exhausted_until: Option<Timestamp>,
 }
 
 /// How an issuer was started.

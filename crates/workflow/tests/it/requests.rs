@@ -248,8 +248,25 @@ fn a_spent_budget_is_a_wait_until_it_is_earned() {
 }
 
 #[test]
+fn what_a_cluster_says_too_often_is_repeated_later() {
+    let mut world = World::finished();
+    let before = world.status();
+    world.remote.certificates.edit_status(&copy_name(), |copy| {
+        copy.status.as_mut().unwrap().error = "look at me".to_owned();
+    });
+    world.reports_exhausted_until = Some(world.now + seconds(1));
+    let decision = world.issuer_decision().unwrap();
+    assert!(decision.is_empty() && decision.wake_at == world.reports_exhausted_until, "{decision:?}");
+    world.settle_issuer();
+    assert_eq!(world.status(), before);
+    world.now += seconds(1);
+    world.settle_issuer();
+    assert_eq!(world.status().error, "look at me");
+}
+
+#[test]
 fn five_hundred_at_once_then_ten_a_second() {
-    let mut bucket = TokenBucket::default();
+    let mut bucket = TokenBucket::of_answers();
     for taken in 0..500 {
         assert_eq!(bucket.exhausted_until(start()), None, "after {taken}");
         bucket.take(start());

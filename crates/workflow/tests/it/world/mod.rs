@@ -75,6 +75,7 @@ pub struct World {
     pub settings: Settings,
     pub link: Link,
     pub exhausted_until: Option<Timestamp>,
+    pub reports_exhausted_until: Option<Timestamp>,
     /// Reading CA Secrets fails with this.
     pub ca_error: Option<&'static str>,
     pub authority: CertificateAuthority,
@@ -110,6 +111,7 @@ impl World {
             },
             link: Link::Up,
             exhausted_until: None,
+            reports_exhausted_until: None,
             ca_error: None,
             authority: authority.clone(),
             crash: None,
@@ -323,6 +325,7 @@ impl World {
             signer: self.authority_of(signer.as_deref()),
             other: self.authority_of(other.as_deref()),
             exhausted_until: self.exhausted_until,
+            reports_exhausted_until: self.reports_exhausted_until,
         };
         Some(with(&observed))
     }
