@@ -264,7 +264,7 @@ async fn impersonation_needs_the_right_to_it() {
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(
         body["message"],
-        "users \"kubernetes-admin\" is forbidden: User \"system:serviceaccount:default:agent\" cannot impersonate resource \
-         \"users\" in API group \"\" at the cluster scope"
+        "users.authentication.k8s.io \"kubernetes-admin\" is forbidden: User \"system:serviceaccount:default:agent\" cannot \
+         impersonate:user-info resource \"users\" in API group \"authentication.k8s.io\" at the cluster scope"
     );
 }

@@ -104,10 +104,7 @@ impl Client {
         headers: &[(String, String)],
         body: String,
     ) -> Result<Answer, ClientError> {
-        let stream = self.open(method, target, headers, body).await?;
-        let (status, headers) = (stream.status, stream.headers);
-        let body = within(stream.body.collect()).await??.to_bytes();
-        Ok(Answer { status, headers, body })
+        self.open(method, target, headers, body).await?.whole().await
     }
 
     /// Sends a request and reads the head of the answer.
@@ -141,6 +138,12 @@ impl Client {
 }
 
 impl Stream {
+    /// All that comes.
+    pub async fn whole(self) -> Result<Answer, ClientError> {
+        let body = within(self.body.collect()).await??.to_bytes();
+        Ok(Answer { status: self.status, headers: self.headers, body })
+    }
+
     /// The next line, or none when the stream has ended.
     pub async fn line(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
         loop {

@@ -10,8 +10,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long `@until` asks, and a new namespace is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Headers that clients act on.
@@ -25,13 +23,15 @@ pub struct Conversation<'a> {
     case: &'a Case,
     names: Names,
     open: HashMap<String, Stream>,
+    /// How long `@until` asks, and a new namespace is waited for.
+    patience: Duration,
 }
 
 impl<'a> Conversation<'a> {
     /// Before the first word.
-    pub fn new(client: &'a Client, case: &'a Case) -> Self {
+    pub fn new(client: &'a Client, case: &'a Case, patience: Duration) -> Self {
         let literals: Vec<&str> = case.steps.iter().flat_map(Step::source).map(String::as_str).collect();
-        Self { client, case, names: Names::new(literals.join("\n")), open: HashMap::new() }
+        Self { client, case, names: Names::new(literals.join("\n")), open: HashMap::new(), patience }
     }
 
     /// The answers to all steps, in lines.
@@ -57,7 +57,7 @@ impl<'a> Conversation<'a> {
             return Err(format!("making namespace {name}: {}", String::from_utf8_lossy(&made.body)));
         }
         for content in ["serviceaccounts/default", "configmaps/kube-root-ca.crt"] {
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + self.patience;
             let target = format!("/api/v1/namespaces/{name}/{content}");
             while self.client.send("GET", &target, &[], String::new()).await.map_err(shown)?.status
                 != StatusCode::OK
@@ -65,7 +65,7 @@ impl<'a> Conversation<'a> {
                 if Instant::now() >= deadline {
                     return Err(format!(
                         "namespace {name} has had no {content} for {} s",
-                        PATIENCE.as_secs()
+                        self.patience.as_secs()
                     ));
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -94,6 +94,10 @@ impl<'a> Conversation<'a> {
         }
         if directives.events.is_some() || request.target.contains("watch=") {
             let mut stream = self.open_stream(request).await?;
+            if stream.status != StatusCode::OK {
+                let answer = stream.whole().await.map_err(shown)?;
+                return Ok(self.whole(&answer, &directives.only));
+            }
             let mut lines = self.head(stream.status, &stream.headers);
             lines.extend(self.events(&mut stream, directives.events).await?);
             return Ok(lines);
@@ -114,7 +118,7 @@ impl<'a> Conversation<'a> {
     }
 
     async fn ask_until(&self, request: &RequestText, until: &Until) -> Result<Answer, String> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         loop {
             let answer = self.ask(request, "").await?;
             if until.is_met(&answer) || Instant::now() >= deadline {

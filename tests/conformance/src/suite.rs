@@ -1,6 +1,6 @@
 //! All cases as tests of one server, or as recordings of it.
 
-use crate::case::{Case, CaseFile, Step};
+use crate::case::{Accepted, Case, CaseFile, Step};
 use crate::client::Client;
 use crate::conversation::Conversation;
 use crate::differences::DIFFERENCES;
@@ -12,12 +12,17 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Cases wait more than they work.
 const THREADS: usize = 8;
 
 /// Set to record what the server answers instead of comparing it.
 const RECORD: &str = "CONFORMANCE_RECORD";
+
+/// Set to an accepted difference's id, besides [`RECORD`], to accept what the embedded server answers in the selected
+/// cases.
+const ACCEPT: &str = "CONFORMANCE_ACCEPT";
 
 /// Which server the cases are held against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +51,10 @@ fn run(mode: Mode) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     let files = read_cases()?;
-    check_differences(&files)?;
+    let record = std::env::var_os(RECORD).is_some();
+    if !record {
+        check_differences(&files)?;
+    }
     if arguments.list {
         let names =
             files.iter().flat_map(|(_, file)| &file.cases).map(|case| Trial::test(&case.name, || Ok(())));
@@ -57,13 +65,12 @@ fn run(mode: Mode) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
         Mode::Embedded => runtime.block_on(Target::embedded())?,
         Mode::Real => Target::real()?,
     };
-    let record = std::env::var_os(RECORD).is_some();
     let answers = Answers::default();
     let trials = files.iter().flat_map(|(_, file)| &file.cases).map(|case| {
         let (case, client, answers) = (case.clone(), target.client().clone(), Arc::clone(&answers));
         let runtime = runtime.handle().clone();
         Trial::test(case.name.clone(), move || {
-            let found = runtime.block_on(speak(&client, &case))?;
+            let found = runtime.block_on(speak(&client, &case, mode))?;
             let outcome = if record { Ok(()) } else { compare(&case, &found, mode) };
             answers.lock().unwrap_or_else(PoisonError::into_inner).insert(case.name.clone(), found);
             outcome
@@ -72,16 +79,19 @@ fn run(mode: Mode) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     if record {
         let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let accept = std::env::var(ACCEPT).ok();
         for (path, mut file) in files {
-            file.cases.iter_mut().for_each(|case| update(case, &answers, mode));
+            file.cases.iter_mut().for_each(|case| update(case, &answers, mode, accept.as_deref()));
             std::fs::write(&path, file.print())?;
         }
     }
     Ok(conclusion.exit_code())
 }
 
-async fn speak(client: &Client, case: &Case) -> Result<Vec<Vec<String>>, Failed> {
-    Conversation::new(client, case).run().await.map_err(Failed::from)
+async fn speak(client: &Client, case: &Case, mode: Mode) -> Result<Vec<Vec<String>>, Failed> {
+    // The embedded server's controllers have done their work when a write is answered.
+    let patience = Duration::from_secs(if mode == Mode::Real { 30 } else { 1 });
+    Conversation::new(client, case, patience).run().await.map_err(Failed::from)
 }
 
 fn read_cases() -> Result<Vec<(PathBuf, CaseFile)>, Box<dyn Error + Send + Sync>> {
@@ -179,12 +189,18 @@ fn diff(expected: &[String], found: &[String]) -> String {
 }
 
 /// Records what was answered: a real server's answers, or the embedded one's where they may differ.
-fn update(case: &mut Case, answers: &HashMap<String, Vec<Vec<String>>>, mode: Mode) {
+fn update(case: &mut Case, answers: &HashMap<String, Vec<Vec<String>>>, mode: Mode, accept: Option<&str>) {
     let Some(answers) = answers.get(&case.name) else { return };
     for (step, answer) in case.steps.iter_mut().zip(answers) {
         match (mode, &mut step.accepted) {
             (Mode::Real, _) => step.recorded.clone_from(answer),
+            (Mode::Embedded, Some(_)) if step.recorded == *answer => step.accepted = None,
             (Mode::Embedded, Some(accepted)) => accepted.recorded.clone_from(answer),
+            (Mode::Embedded, None) if step.recorded != *answer => {
+                let recorded = answer.clone();
+                step.accepted =
+                    accept.map(|difference| Accepted { difference: difference.to_owned(), recorded });
+            }
             (Mode::Embedded, None) => {}
         }
     }

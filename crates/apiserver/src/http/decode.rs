@@ -14,7 +14,10 @@ use super::{
     negotiate::{BodyFormat, MEDIA_TYPES},
     protobuf::{self, ProtobufError},
 };
-use crate::{status::ApiStatus, store::ObjectBody};
+use crate::{
+    status::{ApiStatus, go_quote},
+    store::ObjectBody,
+};
 
 /// Reads an object. `kind` is what the endpoint takes, for the message when the body is something else entirely.
 pub(crate) fn object(format: BodyFormat, body: &Bytes, kind: &str) -> Result<ObjectBody, ApiStatus> {
@@ -63,6 +66,30 @@ fn not_an_object(value: &Value) -> String {
         "{JSON_ERROR}json: cannot unmarshal {found} into Go value of type struct {{ APIVersion string \
          \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
     )
+}
+
+/// 400 unless the object is of this kind, or does not say.
+pub(crate) fn check_kind(object: &Value, kind: &str, package: &str) -> Result<(), ApiStatus> {
+    let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (given, version) = (text("kind"), text("apiVersion").rsplit('/').next().unwrap_or_default());
+    if given.is_empty() || given == kind {
+        return Ok(());
+    }
+    Err(ApiStatus::bad_request(format!(
+        "{given} in version {} cannot be handled as a {kind}: converting ({version}.{given}) to ({package}.{kind}): \
+         unknown conversion",
+        go_quote(version)
+    )))
+}
+
+/// 400 for a custom resource that does not say what it is.
+pub(crate) fn require_kind(object: &ObjectBody, body: &[u8], kind: &str) -> Result<(), ApiStatus> {
+    let given = object.value.get("kind").and_then(Value::as_str).unwrap_or_default();
+    if given.is_empty() {
+        let missing = format!("Object 'Kind' is missing in '{}'", String::from_utf8_lossy(body));
+        return Err(unrecognized(kind, body, &missing));
+    }
+    Ok(())
 }
 
 /// Reads the options of a request, whose failures are reported without saying what kind they are of.

@@ -107,7 +107,12 @@ fn subresource_entry(resource: &Served, subresource: &ServedSubresource) -> Valu
 /// An opaque word that changes with the version objects are stored in (`discovery.StorageVersionHash`).
 fn storage_version_hash(resource: &Served) -> String {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
-    let text = format!("{}/{}/{}", resource.group, resource.version, resource.kind);
+    // The real server stores these two otherwise than it serves them.
+    let text = match (&*resource.group, &*resource.kind) {
+        ("apiextensions.k8s.io", kind) => format!("apiextensions.k8s.io/v1beta1/{kind}"),
+        ("events.k8s.io", kind) => format!("/v1/{kind}"),
+        (group, kind) => format!("{group}/{}/{kind}", resource.version),
+    };
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
     STANDARD.encode(&hash.as_ref()[..8])
 }

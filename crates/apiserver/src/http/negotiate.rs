@@ -12,6 +12,10 @@ use crate::status::ApiStatus;
 pub(crate) const MEDIA_TYPES: [&str; 3] =
     ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
+/// What watches may be written in, in the real server's words.
+pub(crate) const WATCH_TYPES: [&str; 2] =
+    ["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"];
+
 /// How an answer's bytes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
@@ -133,12 +137,20 @@ fn media_ranges(headers: &HeaderMap) -> Vec<MediaRange<'_>> {
 }
 
 /// Chooses the answer's form for a request about a resource.
-pub(crate) fn accepted(headers: &HeaderMap) -> Result<Accepted, ApiStatus> {
+pub(crate) fn accepted(headers: &HeaderMap, is_list: bool) -> Result<Accepted, ApiStatus> {
     let ranges = media_ranges(headers);
     if ranges.is_empty() {
         return Ok(Accepted { encoding: Encoding::Json, view: View::Full });
     }
-    ranges.iter().find_map(MediaRange::accepted).ok_or_else(|| ApiStatus::not_acceptable(&MEDIA_TYPES))
+    ranges.iter().find_map(MediaRange::accepted).ok_or_else(|| {
+        if ranges.iter().any(|range| range.encoding().is_some()) {
+            // A form that is known, of something that is not.
+            return ApiStatus::not_acceptable(&MEDIA_TYPES);
+        }
+        let streams: &[&str] = if is_list { &WATCH_TYPES } else { &[] };
+        let available: Vec<&str> = MEDIA_TYPES.iter().chain(streams).copied().collect();
+        ApiStatus::not_acceptable_by_path(&available)
+    })
 }
 
 /// How a failure is written, whatever form was asked for.
@@ -213,7 +225,7 @@ mod tests {
             ("text/plain", None),
         ];
         for (accept, expected) in rows {
-            assert_eq!(accepted(&headers(header::ACCEPT, accept)).ok(), expected, "{accept:?}");
+            assert_eq!(accepted(&headers(header::ACCEPT, accept), false).ok(), expected, "{accept:?}");
         }
     }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     resource::GroupKind,
     selector::{FieldSelector, LabelSelector},
-    status::{ApiStatus, FieldError},
+    status::{ApiStatus, FieldError, go_quote},
     store::{
         DeleteOptions, FieldValidation, GetOptions, ListOptions, Preconditions, PropagationPolicy,
         ResourceVersionMatch, WatchOptions, WriteOptions,
@@ -50,6 +50,14 @@ pub(crate) fn list(query: &Query) -> Result<ListOptions, ApiStatus> {
         let detail = "resourceVersionMatch is forbidden unless resourceVersion is provided";
         return Err(invalid("ListOptions", FieldError::forbidden("resourceVersionMatch", detail)));
     }
+    if resource_version_match == Some(ResourceVersionMatch::Exact)
+        && query.text("resourceVersion") == Some("0")
+    {
+        let detail = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+        return Err(invalid("ListOptions", FieldError::forbidden("resourceVersionMatch", detail)));
+    }
+    // Means nothing for a list, and is read nevertheless.
+    query.integer("timeoutSeconds")?;
     Ok(ListOptions {
         label_selector: label_selector(query)?,
         field_selector: field_selector(query)?,
@@ -121,10 +129,9 @@ fn check_field_manager(query: &Query, options_kind: &str) -> Result<(), ApiStatu
     if manager.chars().count() > MAX_FIELD_MANAGER_CHARS {
         return Err(invalid(options_kind, FieldError::too_long("fieldManager", MAX_FIELD_MANAGER_CHARS)));
     }
-    if manager.chars().any(char::is_control) {
-        let error =
-            FieldError::invalid("fieldManager", &json!(manager), "should only contain printable characters");
-        return Err(invalid(options_kind, error));
+    if let Some((position, character)) = manager.char_indices().find(|(_, c)| c.is_control()) {
+        let why = format!("invalid character U+{:04X} (at position {position})", u32::from(character));
+        return Err(invalid(options_kind, FieldError::invalid("fieldManager", &json!(manager), why)));
     }
     Ok(())
 }
@@ -143,6 +150,8 @@ fn dry_run<'a>(values: impl Iterator<Item = &'a str>, options_kind: &str) -> Res
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct DeleteBody {
+    kind: Option<String>,
+    api_version: Option<String>,
     grace_period_seconds: Option<i64>,
     preconditions: Option<meta::Preconditions>,
     orphan_dependents: Option<bool>,
@@ -153,6 +162,7 @@ struct DeleteBody {
 /// Options of a delete or deletecollection: the body's if there is one, else the query's.
 pub(crate) fn delete(query: &Query, format: BodyFormat, body: &Bytes) -> Result<DeleteOptions, ApiStatus> {
     let body = if body.is_empty() { from_query(query)? } else { decode::options(format, body)? };
+    check_delete_kind(&body)?;
     if body.orphan_dependents.is_some() && body.propagation_policy.is_some() {
         let detail = "orphanDependents and deletionPropagation cannot be both set";
         let error = FieldError::invalid("propagationPolicy", &json!(body.propagation_policy), detail);
@@ -171,8 +181,22 @@ pub(crate) fn delete(query: &Query, format: BodyFormat, body: &Bytes) -> Result<
     })
 }
 
+/// A body of another kind is a mistake that would delete.
+fn check_delete_kind(body: &DeleteBody) -> Result<(), ApiStatus> {
+    match body.kind.as_deref().unwrap_or_default() {
+        "" | "DeleteOptions" => Ok(()),
+        kind => Err(ApiStatus::bad_request(format!(
+            "no kind {} is registered for version {} in scheme \"pkg/runtime/scheme.go:111\"",
+            go_quote(kind),
+            go_quote(body.api_version.as_deref().unwrap_or_default())
+        ))),
+    }
+}
+
 fn from_query(query: &Query) -> Result<DeleteBody, ApiStatus> {
     Ok(DeleteBody {
+        kind: None,
+        api_version: None,
         grace_period_seconds: query.integer("gracePeriodSeconds")?,
         preconditions: None,
         orphan_dependents: query.optional_flag("orphanDependents"),

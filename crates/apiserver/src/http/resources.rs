@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use super::{
     Call, decode,
@@ -19,7 +19,7 @@ use crate::{
     patch::Patch,
     resource::{ResourceDefinition, Scope, Verb},
     status::{ApiStatus, StatusDetails, StatusReason, go_quote},
-    store::{Deleted, Store, Subresource, Written},
+    store::{Deleted, ObjectBody, Store, Subresource, Written},
     table::IncludeObject,
 };
 
@@ -27,6 +27,9 @@ use crate::{
 pub(super) fn answer(call: &Call<'_>, request: &ResourceRequest) -> Result<ApiResponse, ApiStatus> {
     if let Some(answer) = review::answer(call, request) {
         return answer;
+    }
+    if *call.method == Method::HEAD {
+        return Err(ApiStatus::method_not_allowed_on_path());
     }
     let store = call.cluster.store();
     let Some(resource) = store.resource(&request.group_version_resource()) else {
@@ -43,10 +46,12 @@ pub(super) fn answer(call: &Call<'_>, request: &ResourceRequest) -> Result<ApiRe
         return Err(ApiStatus::bad_request(format!("Name parameter invalid: {name}: {problem}")));
     }
     let target = Target { store, resource, request, namespace };
-    match request.subresource.as_deref() {
+    let answer = match request.subresource.as_deref() {
         None => target.object_or_collection(call),
         Some(name) => target.subresource(call, name),
-    }
+    };
+    let deprecation = target.resource.deprecation_warning.as_slice();
+    answer.map(|answer| response::with_warnings(answer, deprecation))
 }
 
 /// The answer for a resource or version that is not served: a Status in the groups that are built in, a bare 404 in others.
@@ -136,7 +141,11 @@ impl Target<'_> {
             return Err(self.no_subresource());
         };
         if !definition.verbs.contains(&self.request.verb) {
-            return Err(ApiStatus::method_not_allowed_on_path());
+            return Err(if self.resource.is_custom() {
+                ApiStatus::method_not_allowed(&self.resource.group_resource(), self.request.verb.as_str())
+            } else {
+                ApiStatus::method_not_allowed_on_path()
+            });
         }
         let part = match subresource {
             "status" => Subresource::Status,
@@ -163,7 +172,8 @@ impl Target<'_> {
     }
 
     fn view(&self, call: &Call<'_>) -> Result<ObjectView, ApiStatus> {
-        let accepted = negotiate::accepted(call.headers)?;
+        let is_list = matches!(self.request.verb, Verb::List | Verb::DeleteCollection);
+        let accepted = negotiate::accepted(call.headers, is_list)?;
         let include = if accepted.view == View::Table {
             options::include_object(call.query)?
         } else {
@@ -192,7 +202,7 @@ impl Target<'_> {
     fn watch(&self, call: &Call<'_>) -> Result<ApiResponse, ApiStatus> {
         let view = self.view(call)?;
         if view.accepted.encoding != Encoding::Json {
-            return Err(ApiStatus::not_acceptable(&["application/json", "application/json;stream=watch"]));
+            return Err(ApiStatus::not_acceptable(&negotiate::WATCH_TYPES));
         }
         let timeout = call.query.seconds("timeoutSeconds")?.unwrap_or_else(watch::default_timeout);
         // Before the cursor is placed, so that no commit after it goes unnoticed.
@@ -218,15 +228,24 @@ impl Target<'_> {
     fn create(&self, call: &Call<'_>) -> Result<ApiResponse, ApiStatus> {
         let view = self.view(call)?;
         let options = options::write(call.query, "CreateOptions")?;
-        let body = decode::object(negotiate::body_format(call.headers)?, &call.body, &self.resource.kind)?;
+        let body = self.body(call)?;
         let written = self.store.create(&self.resource.id, self.namespace, body, &options)?;
         written_answer(&view, &written)
+    }
+
+    fn body(&self, call: &Call<'_>) -> Result<ObjectBody, ApiStatus> {
+        let kind = &self.resource.kind;
+        let body = decode::object(negotiate::body_format(call.headers)?, &call.body, kind)?;
+        if self.resource.is_custom() {
+            decode::require_kind(&body, &call.body, kind)?;
+        }
+        Ok(body)
     }
 
     fn update(&self, call: &Call<'_>, name: &str, part: Subresource) -> Result<ApiResponse, ApiStatus> {
         let view = self.view(call)?;
         let options = options::write(call.query, "UpdateOptions")?;
-        let body = decode::object(negotiate::body_format(call.headers)?, &call.body, &self.resource.kind)?;
+        let body = self.body(call)?;
         let written = self.store.update(&self.resource.id, self.namespace, name, part, body, &options)?;
         written_answer(&view, &written)
     }
@@ -267,9 +286,10 @@ impl Target<'_> {
     }
 
     fn evict(&self, call: &Call<'_>, name: &str) -> Result<ApiResponse, ApiStatus> {
-        let Accepted { encoding, .. } = negotiate::accepted(call.headers)?;
+        let Accepted { encoding, .. } = negotiate::accepted(call.headers, false)?;
         let options = options::write(call.query, "CreateOptions")?;
         let body = decode::object(negotiate::body_format(call.headers)?, &call.body, "Eviction")?;
+        decode::check_kind(&body.value, "Eviction", "policy")?;
         let status = self.store.evict(self.namespace.unwrap_or_default(), name, &body.value, &options)?;
         response::encoded(StatusCode::CREATED, encoding, status.to_string().into())
     }

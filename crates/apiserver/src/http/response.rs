@@ -96,6 +96,13 @@ pub(crate) fn page_not_found() -> ApiResponse {
     text(StatusCode::NOT_FOUND, "404 page not found\n")
 }
 
+/// The answer where the real server says no word.
+pub(crate) fn nothing_found() -> ApiResponse {
+    let mut response = Response::new(ResponseBody::Whole(None));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
 /// Any value as JSON.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<ApiResponse, ApiStatus> {
     let body = serde_json::to_vec(value)

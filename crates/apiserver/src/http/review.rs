@@ -106,7 +106,7 @@ fn read<T: DeserializeOwned>(call: &Call<'_>, kind: &str) -> Result<T, ApiStatus
 }
 
 fn created(call: &Call<'_>, answer: &impl Serialize) -> Result<ApiResponse, ApiStatus> {
-    let encoding = negotiate::accepted(call.headers)?.encoding;
+    let encoding = negotiate::accepted(call.headers, false)?.encoding;
     let json = serde_json::to_vec(answer)
         .map_err(|error| ApiStatus::internal(format!("cannot write JSON: {error}")))?;
     response::encoded(StatusCode::CREATED, encoding, json.into())
@@ -140,14 +140,13 @@ fn token_status(
         Ok(accepted) => accepted,
         Err(rejected) => return refused(rejected.to_string()),
     };
-    let audiences: Vec<String> = accepted
-        .audiences
-        .unwrap_or(own_audience)
-        .into_iter()
-        .filter(|audience| wanted.contains(audience))
-        .collect();
+    let of_token = accepted.audiences.unwrap_or(own_audience);
+    let audiences: Vec<String> =
+        of_token.iter().filter(|audience| wanted.contains(audience)).cloned().collect();
     if audiences.is_empty() {
-        return refused(format!("token audiences do not include any of {wanted:?}"));
+        return refused(format!(
+            "[invalid bearer token, token audiences {of_token:?} is invalid for the target audiences {wanted:?}]"
+        ));
     }
     TokenReviewStatus {
         audiences: Some(audiences),

@@ -9,6 +9,8 @@ use crate::status::FieldError;
 
 /// Bytes that all annotations of one object may have together.
 const ANNOTATIONS_MAX: usize = 256 << 10;
+/// Finalizers that need no domain.
+const STANDARD_FINALIZERS: [&str; 3] = [FINALIZER_ORPHAN, FINALIZER_FOREGROUND, "kubernetes"];
 /// Said of a field that never changes.
 pub(crate) const IMMUTABLE: &str = "field is immutable";
 
@@ -118,18 +120,16 @@ fn annotations(annotations: Option<&Value>, errors: &mut Vec<FieldError>) {
 fn owner_references(references: Option<&Value>, errors: &mut Vec<FieldError>) {
     let path = "metadata.ownerReferences";
     let mut controller: Option<String> = None;
-    for reference in references.and_then(Value::as_array).into_iter().flatten() {
+    for (i, reference) in references.and_then(Value::as_array).into_iter().flatten().enumerate() {
         let text = |field: &str| reference.get(field).and_then(Value::as_str).unwrap_or_default();
-        let version = text("apiVersion").rsplit('/').next().unwrap_or_default();
-        for (field, empty, why) in [
-            ("apiVersion", version.is_empty(), "version must not be empty"),
-            ("kind", text("kind").is_empty(), "must not be empty"),
-            ("name", text("name").is_empty(), "must not be empty"),
-            ("uid", text("uid").is_empty(), "must not be empty"),
-        ] {
-            if empty {
-                errors.push(FieldError::invalid(format!("{path}.{field}"), &json!(text(field)), why));
+        for field in ["apiVersion", "kind", "name", "uid"] {
+            if text(field).is_empty() {
+                errors.push(FieldError::required(format!("{path}[{i}].{field}"), "must not be empty"));
             }
+        }
+        if (text("apiVersion"), text("kind")) == ("v1", "Event") {
+            let why = "/v1, Kind=Event is disallowed from being an owner";
+            errors.push(FieldError::invalid(format!("{path}[{i}]"), reference, why));
         }
         if reference.get("controller") == Some(&Value::Bool(true)) {
             let this = format!("{}/{}", text("kind"), text("name"));
@@ -157,6 +157,16 @@ fn finalizers(object: &Object, errors: &mut Vec<FieldError>) {
     if finalizers.contains(&FINALIZER_ORPHAN) && finalizers.contains(&FINALIZER_FOREGROUND) {
         let why = format!("finalizer {FINALIZER_ORPHAN} and {FINALIZER_FOREGROUND} cannot be both set");
         errors.push(FieldError::invalid(path, &json!(finalizers), why));
+    }
+}
+
+/// Finalizers without a domain, of which there are only a few (`ValidateFinalizerName` of pkg/apis/core/validation).
+pub(crate) fn finalizers_are_qualified(object: &Object, errors: &mut Vec<FieldError>) {
+    for (i, finalizer) in object_meta::finalizers(object).iter().enumerate() {
+        if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(finalizer) {
+            let why = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid(format!("metadata.finalizers[{i}]"), &json!(finalizer), why));
+        }
     }
 }
 
@@ -188,10 +198,9 @@ fn immutable(object: &Object, old: &Object, field: &str, errors: &mut Vec<FieldE
 
 /// Warnings for finalizers that carry no domain (`validateKubeFinalizerName`).
 pub(crate) fn finalizer_warnings(object: &Object, old: Option<&Object>) -> Vec<String> {
-    const STANDARD: [&str; 3] = [FINALIZER_ORPHAN, FINALIZER_FOREGROUND, "kubernetes"];
     let before = old.map(object_meta::finalizers).unwrap_or_default();
     let mut added = object_meta::finalizers(object);
-    added.retain(|f| !before.contains(f) && !f.contains('/') && !STANDARD.contains(f));
+    added.retain(|f| !before.contains(f) && !f.contains('/') && !STANDARD_FINALIZERS.contains(f));
     added.sort_unstable();
     added
         .into_iter()
@@ -248,7 +257,7 @@ mod tests {
             ),
             (
                 json!({"name": "x", "namespace": "n", "ownerReferences": [{"apiVersion": "v1", "kind": "A", "name": "b"}]}),
-                "metadata.ownerReferences.uid: Invalid value: \"\": must not be empty",
+                "metadata.ownerReferences[0].uid: Required value: must not be empty",
             ),
         ];
         for (metadata, start) in rows {

@@ -65,7 +65,13 @@ fn decoding_error(error: impl std::fmt::Display) -> ApiStatus {
 }
 
 fn json_patch_from(body: &[u8]) -> Result<Patch, ApiStatus> {
-    let patch: json_patch::Patch = serde_json::from_slice(body).map_err(decoding_error)?;
+    let operations: Value = serde_json::from_slice(body).map_err(decoding_error)?;
+    if operations.is_object() {
+        let error = "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp";
+        return Err(decoding_error(error));
+    }
+    // An operation that there is not fails like one that does not fit.
+    let patch: json_patch::Patch = serde_json::from_value(operations).map_err(|_| does_not_apply())?;
     if patch.len() > MAX_OPERATIONS {
         return Err(ApiStatus::request_entity_too_large(format!(
             "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}",
@@ -76,7 +82,7 @@ fn json_patch_from(body: &[u8]) -> Result<Patch, ApiStatus> {
 }
 
 fn object_from(body: &[u8]) -> Result<Value, ApiStatus> {
-    match serde_json::from_slice(body).map_err(decoding_error)? {
+    match serde_json::from_slice(body).map_err(|_| ApiStatus::bad_request("invalid JSON patch"))? {
         object @ Value::Object(_) => Ok(object),
         other => {
             let found = match other {
@@ -103,9 +109,24 @@ fn apply_json_patch(object: &mut Value, patch: &json_patch::Patch) -> Result<(),
                 return Err(does_not_apply());
             }
         }
-        json_patch::patch(object, std::slice::from_ref(operation)).map_err(|_| does_not_apply())?;
+        let operation = match operation {
+            json_patch::PatchOperation::Replace(replace) if is_absent_member(object, &replace.path) => {
+                json_patch::PatchOperation::Add(json_patch::AddOperation {
+                    path: replace.path.clone(),
+                    value: replace.value.clone(),
+                })
+            }
+            other => other.clone(),
+        };
+        json_patch::patch(object, &[operation]).map_err(|_| does_not_apply())?;
     }
     Ok(())
+}
+
+/// The real server's library adds a member that is to be replaced and is not there.
+fn is_absent_member(object: &Value, path: &json_patch::jsonptr::Pointer) -> bool {
+    let parent = path.parent().and_then(|parent| object.pointer(parent.as_str()));
+    parent.is_some_and(Value::is_object) && object.pointer(path.as_str()).is_none()
 }
 
 /// 422 for a JSON patch whose test fails or whose path leads nowhere. The real server does not say which.
@@ -148,7 +169,11 @@ mod tests {
             (json!([{"op": "remove", "path": "/a"}]), Some(json!({"l": [1]}))),
             (json!([{"op": "add", "path": "/l/-", "value": 2}]), Some(json!({"a": {"b": 1}, "l": [1, 2]}))),
             (json!([{"op": "test", "path": "/a/b", "value": 2}]), None),
-            (json!([{"op": "replace", "path": "/x", "value": 2}]), None),
+            (
+                json!([{"op": "replace", "path": "/x", "value": 2}]),
+                Some(json!({"a": {"b": 1}, "l": [1], "x": 2})),
+            ),
+            (json!([{"op": "replace", "path": "/x/y", "value": 2}]), None),
             (json!([{"op": "remove", "path": "/x"}]), None),
         ];
         for (patch, expected) in rows {
@@ -183,7 +208,7 @@ mod tests {
             (MERGE_PATCH, "[]", 400),
             (MERGE_PATCH, "{", 400),
             (JSON_PATCH, "{}", 400),
-            (JSON_PATCH, "[{\"op\":\"odd\",\"path\":\"/a\"}]", 400),
+            (JSON_PATCH, "[{\"op\":\"odd\",\"path\":\"/a\"}]", 422),
             (STRATEGIC_MERGE_PATCH, "1", 400),
         ];
         for (media_type, body, code) in rows {

@@ -10,7 +10,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::status::{ApiStatus, StatusReason};
+use crate::resource::GroupKind;
+use crate::status::{ApiStatus, FieldError, StatusReason};
 
 /// Nesting beyond which a patch is not followed.
 const MAX_DEPTH: usize = 64;
@@ -96,13 +97,24 @@ impl Merger<'_> {
             Some("delete") => return Ok(Map::new()),
             None | Some("merge") => {}
             Some(other) => {
-                return Err(bad_format(&format!("unknown patch type '{other}' found in the patch")));
+                let why = format!("unknown patch type: {other} in map: map[$patch:{other}]");
+                return Err(ApiStatus::new(500, StatusReason::Unknown, why));
             }
         }
         if let Some(keys) = patch.shift_remove(RETAIN_KEYS) {
             retain_keys(&mut original, &patch, &keys)?;
         }
         let orders = take_prefixed(&mut patch, SET_ORDER);
+        let before: Vec<(String, Vec<Value>)> = orders
+            .iter()
+            .map(|(field, _)| {
+                let items = original.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
+                (field.clone(), items)
+            })
+            .collect();
+        let before_of = |field: &str| {
+            before.iter().find(|(name, _)| name == field).map(|(_, items)| items.clone()).unwrap_or_default()
+        };
         let deletions = take_prefixed(&mut patch, DELETE_FROM_LIST);
         for (field, gone) in deletions {
             let gone =
@@ -117,7 +129,7 @@ impl Merger<'_> {
         for (field, order) in orders {
             let merge = list_merge(self.kind, parent, &field);
             if let (Some(Value::Array(items)), Value::Array(order)) = (original.get_mut(&field), order) {
-                set_order(items, &order, merge);
+                *items = ordered(std::mem::take(items), &order, &before_of(&field), merge);
             }
         }
         Ok(original)
@@ -140,6 +152,7 @@ impl Merger<'_> {
                 Value::Object(self.map(old, new, field, depth + 1)?)
             }
             (None, Value::Object(new)) => Value::Object(self.map(Map::new(), new, field, depth + 1)?),
+            (Some(Value::Array(_)), Value::Object(new)) => return Err(not_a_list(&Value::Object(new))),
             (_, Value::Object(new)) => Value::Object(without_directives(new, depth)),
             (old, Value::Array(new)) => {
                 let old = match old {
@@ -166,18 +179,20 @@ impl Merger<'_> {
         match merge {
             ListMerge::Replace => Ok(plain(patch, depth)),
             ListMerge::Union => {
-                for item in patch {
-                    if !original.contains(&item) {
-                        original.push(item);
+                let before = original.clone();
+                for item in &patch {
+                    if !original.contains(item) {
+                        original.push(item.clone());
                     }
                 }
-                Ok(original)
+                Ok(ordered(original, &patch, &before, merge))
             }
             ListMerge::ByKey(_) if patch.iter().any(|item| directive(item).as_deref() == Some("replace")) => {
                 let kept = patch.into_iter().filter(|item| directive(item).is_none()).collect();
                 Ok(plain(kept, depth))
             }
             ListMerge::ByKey(key) => {
+                let (order, before) = (patch.clone(), original.clone());
                 for item in patch {
                     let Some(of) = item.get(key).cloned() else { return Err(no_merge_key(&item, key)) };
                     let place = original.iter().position(|candidate| candidate.get(key) == Some(&of));
@@ -199,10 +214,15 @@ impl Merger<'_> {
                         (_, _, item) => return Err(no_merge_key(&item, key)),
                     }
                 }
-                Ok(original)
+                Ok(ordered(original, &order, &before, merge))
             }
         }
     }
+}
+
+fn not_a_list(patch: &Value) -> ApiStatus {
+    let error = FieldError::invalid("patch", &json!(patch.to_string()), "cannot restore slice from map");
+    ApiStatus::invalid(&GroupKind::new("", ""), "", &[error])
 }
 
 fn no_merge_key(item: &Value, key: &str) -> ApiStatus {
@@ -256,20 +276,27 @@ fn plain(items: Vec<Value>, depth: usize) -> Vec<Value> {
     items.into_iter().map(|item| plain_value(item, depth + 1)).collect()
 }
 
-/// Puts the items that the order names into that order, in the places that they hold together; others stay.
-fn set_order(items: &mut [Value], order: &[Value], merge: ListMerge) {
-    let rank = |item: &Value| {
-        order.iter().position(|wanted| match merge {
-            ListMerge::ByKey(key) => wanted.get(key).is_some() && wanted.get(key) == item.get(key),
-            _ => wanted == item,
-        })
+/// Puts merged items into order: those that the patch names as it names them, the others among them as they were
+/// (`mergeSortedSlice`).
+fn ordered(items: Vec<Value>, patch: &[Value], before: &[Value], merge: ListMerge) -> Vec<Value> {
+    let same = |a: &Value, b: &Value| match merge {
+        ListMerge::ByKey(key) => a.get(key).is_some() && a.get(key) == b.get(key),
+        _ => a == b,
     };
-    let places: Vec<usize> = (0..items.len()).filter(|i| rank(&items[*i]).is_some()).collect();
-    let mut listed: Vec<Value> = places.iter().map(|i| items[*i].clone()).collect();
-    listed.sort_by_key(|item| rank(item));
-    for (place, item) in places.into_iter().zip(listed) {
-        items[place] = item;
+    let place = |list: &[Value], item: &Value| list.iter().position(|other| same(other, item));
+    let (mut named, others): (Vec<_>, Vec<_>) =
+        items.into_iter().partition(|item| place(patch, item).is_some());
+    named.sort_by_key(|item| place(patch, item));
+    let mut result = Vec::with_capacity(named.len() + others.len());
+    let (mut named, mut others) = (named.into_iter().peekable(), others.into_iter().peekable());
+    while let (Some(mine), Some(theirs)) = (named.peek(), others.peek()) {
+        let known = (place(before, theirs), place(before, mine));
+        let other_first = matches!(known, (Some(theirs), Some(mine)) if theirs < mine);
+        result.extend(if other_first { others.next() } else { named.next() });
     }
+    result.extend(named);
+    result.extend(others);
+    result
 }
 
 #[cfg(test)]
@@ -293,8 +320,8 @@ mod tests {
                 ),
                 pod(json!([{"name": "a", "env": [{"name": "F", "value": "2"}]}, {"name": "c"}])),
                 pod(json!([
-                    {"name": "a", "image": "x", "env": [{"name": "E", "value": "1"}, {"name": "F", "value": "2"}]},
-                    {"name": "b"}, {"name": "c"}
+                    {"name": "a", "image": "x", "env": [{"name": "F", "value": "2"}, {"name": "E", "value": "1"}]},
+                    {"name": "c"}, {"name": "b"}
                 ])),
             ),
             (
@@ -319,7 +346,7 @@ mod tests {
                 "Pod",
                 json!({"metadata": {"finalizers": ["a", "b"]}}),
                 json!({"metadata": {"finalizers": ["c"], "$deleteFromPrimitiveList/finalizers": ["a"]}}),
-                json!({"metadata": {"finalizers": ["b", "c"]}}),
+                json!({"metadata": {"finalizers": ["c", "b"]}}),
             ),
             (
                 "Deployment",
@@ -358,6 +385,9 @@ mod tests {
             merge(object.clone(), &json!({"spec": {"containers": [{"image": "x"}]}}), "Pod").unwrap_err();
         assert_eq!(no_key.message, "map: {\"image\":\"x\"} does not contain declared merge key: name");
         let odd = merge(object, &json!({"spec": {"$patch": "odd"}}), "Pod").unwrap_err();
-        assert_eq!((odd.code, odd.message.as_str()), (400, "unknown patch type 'odd' found in the patch"));
+        assert_eq!(
+            (odd.code, odd.message.as_str()),
+            (500, "unknown patch type: odd in map: map[$patch:odd]")
+        );
     }
 }

@@ -25,6 +25,23 @@ const ALL_VERBS: &[Verb] = &[
     Verb::Update,
     Verb::Watch,
 ];
+/// Kinds of the real server's scheme that clients may send to the wrong place.
+pub(crate) fn is_built_in_kind(kind: &str) -> bool {
+    const UNSERVED: &[&str] = &[
+        "DaemonSet",
+        "Endpoints",
+        "Eviction",
+        "Ingress",
+        "Job",
+        "Node",
+        "ReplicaSet",
+        "Scale",
+        "StatefulSet",
+    ];
+    UNSERVED.contains(&kind)
+        || [core_group(), other_groups(), rbac_group()].iter().flatten().any(|b| b.kind == kind)
+}
+
 /// Namespaces are deleted one by one.
 const NO_DELETE_COLLECTION: &[Verb] =
     &[Verb::Create, Verb::Delete, Verb::Get, Verb::List, Verb::Patch, Verb::Update, Verb::Watch];
@@ -114,6 +131,7 @@ impl BuiltIn {
             verbs: self.verbs.to_vec(),
             subresources: self.subresources,
             printer_columns: built_in_columns(&id),
+            deprecation_warning: None,
             openapi_schema: Arc::new(Value::Null),
             internals: Internals {
                 strategy: self.strategy,
@@ -203,21 +221,26 @@ fn core_group() -> Vec<BuiltIn> {
         .in_all()
         .selectable(&["spec.clusterIP", "spec.type"])
         .status(),
-        BuiltIn::new::<core::v1::Event>(CORE, ("events", "event", "Event"), Namespaced, strategy::Events)
-            .short(&["ev"])
-            .selectable(&[
-                "involvedObject.kind",
-                "involvedObject.namespace",
-                "involvedObject.name",
-                "involvedObject.uid",
-                "involvedObject.apiVersion",
-                "involvedObject.resourceVersion",
-                "involvedObject.fieldPath",
-                "reason",
-                "reportingComponent",
-                "source",
-                "type",
-            ]),
+        BuiltIn::new::<core::v1::Event>(
+            CORE,
+            ("events", "event", "Event"),
+            Namespaced,
+            strategy::Events { is_new: false },
+        )
+        .short(&["ev"])
+        .selectable(&[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ]),
     ]
 }
 
@@ -228,7 +251,7 @@ fn other_groups() -> Vec<BuiltIn> {
             ("events.k8s.io", "v1"),
             ("events", "event", "Event"),
             Namespaced,
-            strategy::Events,
+            strategy::Events { is_new: true },
         )
         .short(&["ev"])
         .selectable(&[

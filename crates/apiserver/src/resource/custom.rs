@@ -112,6 +112,7 @@ fn definition(
         ],
         subresources: if has_status { vec![status] } else { Vec::new() },
         printer_columns: columns(version),
+        deprecation_warning: deprecation_warning(read, version),
         openapi_schema: Arc::new(source.clone()),
         internals: Internals {
             strategy: Arc::new(strategy),
@@ -124,6 +125,16 @@ fn definition(
         kind,
         id,
     })
+}
+
+/// The CRD's own words, or else the real server's.
+fn deprecation_warning(crd: &Crd, version: &Object) -> Option<String> {
+    if version.get("deprecated") != Some(&Value::Bool(true)) {
+        return None;
+    }
+    let given = version.get("deprecationWarning").and_then(Value::as_str).map(str::to_owned);
+    let usual = || format!("{}/{} {} is deprecated", crd.group, text_at(version, &["name"]), crd.kind);
+    Some(given.unwrap_or_else(usual))
 }
 
 /// The columns of one version; without any, the age.

@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::schema::{self, Schema};
 use crate::strategy::Strategy;
 
+pub(crate) use built_in::is_built_in_kind;
 pub(crate) use custom::{Crd, definitions as custom_definitions};
 pub(crate) use registry::Registry;
 
@@ -123,6 +124,8 @@ pub struct ResourceDefinition {
     pub subresources: Vec<SubresourceDefinition>,
     /// Extra columns of the Table (the name column is implied).
     pub printer_columns: Vec<PrinterColumn>,
+    /// What users of a deprecated version are warned of.
+    pub deprecation_warning: Option<String>,
     /// The OpenAPI v3 schema of a custom resource as JSON, for publishing; `null` for built-ins, whose schemas are those
     /// of k8s-openapi.
     pub openapi_schema: Arc<Value>,
@@ -189,6 +192,11 @@ impl ResourceDefinition {
     /// Whether it comes from a CRD that is being deleted.
     pub(crate) fn is_terminating_custom(&self) -> bool {
         matches!(self.internals.origin, Origin::Custom { terminating: true, .. })
+    }
+
+    /// Whether finalizers without a domain are errors; elsewhere they are warned of.
+    pub(crate) fn has_strict_finalizers(&self) -> bool {
+        !self.is_custom() && *self.id.group != *"apiextensions.k8s.io"
     }
 
     pub(crate) fn strategy(&self) -> &dyn Strategy {

@@ -13,7 +13,7 @@ pub(crate) fn decode(
     schema: &Schema,
     kind: &str,
 ) -> Result<Vec<String>, String> {
-    let mut decoder = Decoder { kind, path: String::new(), unknown: Vec::new() };
+    let mut decoder = Decoder { kind, path: String::new(), fields: Vec::new(), unknown: Vec::new() };
     decoder.object(object, schema, 0)?;
     Ok(decoder.unknown)
 }
@@ -21,6 +21,8 @@ pub(crate) fn decode(
 struct Decoder<'a> {
     kind: &'a str,
     path: String,
+    /// The steps of the path that are fields of Go's structs, without indices and the keys of maps.
+    fields: Vec<String>,
     unknown: Vec<String>,
 }
 
@@ -34,6 +36,23 @@ impl Decoder<'_> {
         let result = visit(self);
         self.path.truncate(len);
         result
+    }
+
+    /// Into a field of a struct.
+    fn field<R>(&mut self, name: &str, visit: impl FnOnce(&mut Self) -> R) -> R {
+        self.fields.push(name.to_owned());
+        let result = self.at(name, visit);
+        self.fields.pop();
+        result
+    }
+
+    /// The field as Go's decoder names it. Of the structs only those that most mistakes are in are known.
+    fn struct_field(&self) -> String {
+        let path = self.fields.join(".");
+        match self.fields.first().map(String::as_str) {
+            Some("metadata") if self.fields.len() > 1 => format!("ObjectMeta.{path}"),
+            _ => format!("{}.{path}", self.kind),
+        }
     }
 
     fn object(
@@ -56,7 +75,7 @@ impl Decoder<'_> {
                     if value.is_null() || (is_empty_collection(value, property) && !required) {
                         dropped.push(name.clone());
                     } else {
-                        self.at(name, |d| d.value(value, property, depth + 1))?;
+                        self.field(name, |d| d.value(value, property, depth + 1))?;
                     }
                 }
                 (None, Additional::Of(of)) => {
@@ -99,7 +118,10 @@ impl Decoder<'_> {
                     self.at(&format!("[{i}]"), |d| d.value(item, of, depth + 1))?;
                 }
             }
-            Value::String(text) => check_text(text, schema)?,
+            Value::String(text) => {
+                let field = self.fields.last().map(String::as_str);
+                check_text(text, schema, field.is_some_and(|field| MICRO_TIMES.contains(&field)))?;
+            }
             _ => {}
         }
         Ok(())
@@ -117,17 +139,19 @@ impl Decoder<'_> {
         } else {
             found
         };
-        let field: String = self.path.split(['[', ']']).step_by(2).collect();
         format!(
-            "json: cannot unmarshal {found} into Go struct field {}.{field} of type {}",
-            self.kind,
+            "json: cannot unmarshal {found} into Go struct field {} of type {}",
+            self.struct_field(),
             go_type(schema)
         )
     }
 }
 
+/// Fields with a time in microseconds.
+const MICRO_TIMES: [&str; 4] = ["acquireTime", "renewTime", "eventTime", "lastObservedTime"];
+
 /// Text that stands for bytes or a time must be readable as such.
-fn check_text(text: &str, schema: &Schema) -> Result<(), String> {
+fn check_text(text: &str, schema: &Schema, is_micro_time: bool) -> Result<(), String> {
     match schema.rules.format.as_deref() {
         Some("byte") => match STANDARD.decode(text) {
             Ok(_) => Ok(()),
@@ -136,7 +160,8 @@ fn check_text(text: &str, schema: &Schema) -> Result<(), String> {
         Some("date-time") if !text.is_empty() => match chrono::DateTime::parse_from_rfc3339(text) {
             Ok(_) => Ok(()),
             Err(_) => Err(format!(
-                "parsing time \"{text}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"{text}\""
+                "parsing time \"{text}\" as \"{}\": cannot parse \"{text}\" as \"2006\"",
+                if is_micro_time { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" }
             )),
         },
         _ => Ok(()),

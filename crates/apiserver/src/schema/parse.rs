@@ -386,8 +386,9 @@ impl Parser {
         let mut findings = Vec::new();
         super::validate(default, None, schema, &mut findings);
         let field = path.field("default");
-        for finding in findings {
-            self.errors.push(FieldError::invalid(&field, default, finding.to_string()));
+        for mut finding in findings {
+            finding.field = (&field).into();
+            self.errors.push(finding);
         }
     }
 

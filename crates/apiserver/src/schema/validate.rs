@@ -191,6 +191,11 @@ impl Walk<'_> {
         let rules = &schema.rules;
         let mut findings = Findings::default();
         let range = rules.format.as_deref().and_then(|f| IntegerFormat::parse(f).map(|range| (f, range)));
+        let is_broken = value.as_f64().is_some_and(|number| number.fract() != 0.0);
+        if range.is_none() && schema.schema_type == SchemaType::Integer && is_broken {
+            let words = format!("Checked value must be of type integer (default format) in {}", self.path);
+            findings.add(about_schema(words));
+        }
         let mut check_range = |what: &str, number: &Value| {
             if let Some((name, range)) = range.filter(|_| schema.schema_type == SchemaType::Integer)
                 && !range.admits(number)

@@ -102,6 +102,11 @@ impl FieldError {
         Self::new(FieldErrorType::Invalid, field, Some(render_value(value)), detail)
     }
 
+    /// `f: Invalid value: detail`, where the value is too much to repeat.
+    pub fn invalid_unshown(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(FieldErrorType::Invalid, field, None, detail)
+    }
+
     /// `f: Invalid value: <text>: detail`, where the real server prints the value in its own way (a Go type's
     /// name for whole objects, for example).
     pub fn invalid_rendered(

@@ -310,6 +310,18 @@ impl ApiStatus {
         Self::new(406, StatusReason::NotAcceptable, message)
     }
 
+    /// 406 from the real server's router, which sees only that nothing it has is asked for.
+    pub fn not_acceptable_by_path(available: &[&str]) -> Self {
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {}", available.join(", "));
+        Self::new(406, StatusReason::NotAcceptable, message).with_details(StatusDetails::default())
+    }
+
+    /// 415 from the real server's router, for a patch of an unknown kind.
+    pub fn unsupported_patch_type() -> Self {
+        Self::new(415, StatusReason::UnsupportedMediaType, "415: Unsupported Media Type")
+            .with_details(StatusDetails::default())
+    }
+
     /// 415
     pub fn unsupported_media_type(accepted: &[&str]) -> Self {
         let message = format!(

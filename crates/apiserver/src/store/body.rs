@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{FieldValidation, ObjectBody};
 use crate::meta::object_meta::{self, Object};
-use crate::resource::{GroupKind, ResourceDefinition};
+use crate::resource::{GroupKind, ResourceDefinition, is_built_in_kind};
 use crate::status::{ApiStatus, FieldError, go_quote};
 use crate::strategy::{cannot_handle, convert_event, text_at};
 
@@ -56,6 +56,9 @@ pub(super) fn read_patched(
         ApiStatus::invalid(&GroupKind::new("", ""), "", &[error])
     };
     let patched = object.clone();
+    if !definition.is_custom() {
+        check_type(definition, &mut object).map_err(|e| refused(&patched, decoder_error(&e)))?;
+    }
     let unknown = normalize(definition, &mut object).map_err(|e| refused(&patched, decoder_error(&e)))?;
     let mut findings: Vec<String> =
         unknown.iter().map(|path| format!("unknown field {}", go_quote(path))).collect();
@@ -112,6 +115,13 @@ fn check_type(definition: &ResourceDefinition, object: &mut Object) -> Result<()
         if kind.is_empty() {
             return Err(missing_kind(definition, object));
         }
+    } else if let Some(error) = unregistered(kind, version) {
+        let version_only = version.rsplit('/').next().unwrap_or_default();
+        return Err(ApiStatus::bad_request(format!(
+            "{kind} in version {} cannot be handled as a {}: {error}",
+            go_quote(version_only),
+            definition.kind,
+        )));
     } else if !kind.is_empty() && *kind != *definition.kind {
         let version_only = version.rsplit('/').next().unwrap_or_default();
         return Err(ApiStatus::bad_request(format!(
@@ -134,6 +144,20 @@ fn check_type(definition: &ResourceDefinition, object: &mut Object) -> Result<()
     object.insert("kind".to_owned(), json!(kind));
     object.insert("apiVersion".to_owned(), json!(wanted));
     Ok(())
+}
+
+/// What the real server's scheme says of a kind that no built-in version has.
+fn unregistered(kind: &str, version: &str) -> Option<String> {
+    let one_kind = kind.strip_suffix("List").unwrap_or(kind);
+    let known = kind.is_empty() || is_built_in_kind(one_kind);
+    if known && matches!(version.rsplit('/').next(), Some("v1" | "")) {
+        return None;
+    }
+    Some(format!(
+        "no kind {} is registered for version {} in scheme \"pkg/runtime/scheme.go:111\"",
+        go_quote(kind),
+        go_quote(version)
+    ))
 }
 
 /// Go's package of a group's internal types.

@@ -37,7 +37,9 @@ impl ContinueToken {
     }
 
     pub(super) fn decode(text: &str) -> Result<Self, ApiStatus> {
-        let invalid = |why: String| ApiStatus::bad_request(format!("continue key is not valid: {why}"));
+        let invalid = |why: String| {
+            ApiStatus::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+        };
         let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|e| invalid(e.to_string()))?;
         let wire: Wire = serde_json::from_slice(&bytes).map_err(|e| invalid(e.to_string()))?;
         if wire.v != VERSION {
@@ -91,7 +93,10 @@ mod tests {
         ] {
             let text = URL_SAFE_NO_PAD.encode(wire);
             assert!(
-                ContinueToken::decode(&text).unwrap_err().message.starts_with("continue key is not valid: ")
+                ContinueToken::decode(&text)
+                    .unwrap_err()
+                    .message
+                    .starts_with("invalid continue token: continue key is not valid: ")
             );
         }
     }

@@ -26,6 +26,8 @@ pub(super) enum Task {
     EmptyDefinition(String),
     /// The object with this uid is gone.
     CollectDependents(Box<str>),
+    /// An object is new and names owners, which may be gone already.
+    CollectIfOrphan(GroupResource, Arc<str>),
     /// An object in deletion waits for the garbage collector.
     Finalize(GroupResource, Arc<str>),
     /// A dependent is gone, for which an owner may have waited.
@@ -91,6 +93,10 @@ impl Store {
         } else if is_definition(storage) {
             self.tasks.add(Task::Define(name()));
         }
+        if before.is_none() && after.owners().next().is_some() {
+            let key = super::state::object_key(after.namespace(), after.name()).into();
+            self.tasks.add(Task::CollectIfOrphan(storage.internals.storage.clone(), key));
+        }
         if after.is_terminating() && after.awaits_collector() {
             let key = super::state::object_key(after.namespace(), after.name()).into();
             self.tasks.add(Task::Finalize(storage.internals.storage.clone(), key));
@@ -135,6 +141,7 @@ impl Store {
                 Task::Define(name) => self.define(&name),
                 Task::EmptyDefinition(name) => self.empty_definition(&name),
                 Task::CollectDependents(owner) => self.collect_dependents(&owner),
+                Task::CollectIfOrphan(resource, key) => self.collect_if_orphan(&resource, &key),
                 Task::Finalize(resource, key) => self.finalize(&resource, &key),
                 Task::ReleaseOwners(dependent) => self.release_owners(&dependent),
             }

@@ -10,7 +10,7 @@ use super::{ObjectBody, Store, StoredObject, WriteOptions, Written};
 use crate::meta::format;
 use crate::meta::object_meta::{self, Object};
 use crate::meta::validate;
-use crate::resource::{NAMESPACES, Origin, ResourceDefinition, Scope};
+use crate::resource::{GroupKind, NAMESPACES, Origin, ResourceDefinition, Scope};
 use crate::status::{ApiStatus, StatusCause, StatusReason};
 
 /// A generated name that is taken is drawn again, this often.
@@ -24,12 +24,15 @@ impl Store {
         body: ObjectBody,
         options: &WriteOptions,
     ) -> Result<Written, ApiStatus> {
-        refuse_while_terminating(definition)?;
         let body::Read { mut object, warnings } = body::read(definition, body, options.field_validation)?;
+        refuse_while_terminating(definition, object_meta::name(&object))?;
         let namespace = namespace.filter(|_| definition.scope == Scope::Namespaced);
         object_meta::match_request_namespace(&mut object, namespace)?;
         self.check_namespace(definition, namespace, object_meta::name(&object))?;
         object_meta::wipe_system_fields(&mut object);
+        if object_meta::text(&object, "resourceVersion") == "0" {
+            object_meta::set_or_remove(&mut object, "resourceVersion", None);
+        }
 
         let generated =
             object_meta::name(&object).is_empty() && !object_meta::text(&object, "generateName").is_empty();
@@ -131,6 +134,9 @@ pub(super) fn validate_new(definition: &ResourceDefinition, object: &Object) -> 
     let strategy = definition.strategy();
     let mut errors = Vec::new();
     validate::create(object, definition.scope, strategy.behaviour().name_rule, &mut errors);
+    if definition.has_strict_finalizers() {
+        validate::finalizers_are_qualified(object, &mut errors);
+    }
     strategy.validate_create(object, &mut errors);
     if errors.is_empty() {
         validate::create(object, definition.scope, format::path_segment_name, &mut errors);
@@ -138,18 +144,26 @@ pub(super) fn validate_new(definition: &ResourceDefinition, object: &Object) -> 
     if errors.is_empty() {
         Ok(())
     } else {
-        Err(ApiStatus::invalid(&definition.group_kind(), object_meta::name(object), &errors))
+        Err(ApiStatus::invalid(&given_kind(definition, object), object_meta::name(object), &errors))
+    }
+}
+
+/// The kind that the object says it is of, which in a custom resource may be the mistake.
+pub(super) fn given_kind(definition: &ResourceDefinition, object: &Object) -> GroupKind {
+    match object.get("kind").and_then(serde_json::Value::as_str) {
+        // Events are known by their old group.
+        _ if *definition.id.group == *"events.k8s.io" => GroupKind::new("", &definition.kind),
+        Some(kind) if definition.is_custom() => GroupKind::new(&definition.id.group, kind),
+        _ => definition.group_kind(),
     }
 }
 
 /// The objects of a CRD that is being deleted.
-fn refuse_while_terminating(definition: &ResourceDefinition) -> Result<(), ApiStatus> {
+fn refuse_while_terminating(definition: &ResourceDefinition, name: &str) -> Result<(), ApiStatus> {
     match &definition.internals.origin {
         Origin::Custom { terminating: true, .. } => {
-            let mut status = ApiStatus::method_not_allowed(&definition.group_resource(), "create");
-            "create not allowed while custom resource definition is terminating"
-                .clone_into(&mut status.message);
-            Err(status)
+            let why = "create not allowed while custom resource definition is terminating";
+            Err(ApiStatus::forbidden(&definition.group_resource(), name, why))
         }
         _ => Ok(()),
     }

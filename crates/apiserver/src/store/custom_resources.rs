@@ -81,6 +81,9 @@ impl Store {
         // What was stored was checked; should it not compile today, nothing is served for it.
         if let Ok(definitions) = custom_definitions(crd, revision) {
             let mut state = self.write();
+            for definition in &definitions {
+                state.begin_history(&definition.internals.storage);
+            }
             let unchanged = definitions.iter().all(|new| {
                 state.registry.get(&new.id).is_some_and(|old| {
                     old.openapi_schema == new.openapi_schema
@@ -137,19 +140,20 @@ impl Store {
         let rejected = |reason, name: &String| {
             Some(Condition::new("NamesAccepted", false, reason, format!("\"{name}\" is already in use")))
         };
-        if taken(&crd.plural) {
-            return rejected("PluralConflict", &crd.plural);
+        // The last conflict is the one that is told.
+        for (reason, name) in [("ListKindConflict", &crd.list_kind), ("KindConflict", &crd.kind)] {
+            if others.iter().any(|other| other.kind == *name || other.list_kind == *name) {
+                return rejected(reason, name);
+            }
+        }
+        if let Some(short) = crd.short_names.iter().rev().find(|name| taken(name)) {
+            return rejected("ShortNamesConflict", short);
         }
         if taken(&crd.singular) {
             return rejected("SingularConflict", &crd.singular);
         }
-        if let Some(short) = crd.short_names.iter().find(|name| taken(name)) {
-            return rejected("ShortNamesConflict", short);
-        }
-        for (reason, name) in [("KindConflict", &crd.kind), ("ListKindConflict", &crd.list_kind)] {
-            if others.iter().any(|other| other.kind == *name || other.list_kind == *name) {
-                return rejected(reason, name);
-            }
+        if taken(&crd.plural) {
+            return rejected("PluralConflict", &crd.plural);
         }
         None
     }
@@ -211,7 +215,7 @@ impl Store {
                 .map(str::to_owned)
                 .collect();
             let done = if finalizers.is_empty() {
-                self.remove_if(&definition, name, &current)
+                self.remove_if(&definition, name, &current).is_some()
             } else {
                 object_meta::set_finalizers(&mut crd, &finalizers);
                 matches!(self.replace(&definition, name, &current, crd), Ok(Some(_)) | Err(_))

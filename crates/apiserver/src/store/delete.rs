@@ -109,11 +109,9 @@ impl Store {
         current: &Arc<StoredObject>,
         options: &DeleteOptions,
     ) -> Option<Deleted> {
-        if !options.dry_run && !self.remove_if(storage, key, current) {
-            return None;
-        }
+        let last = if options.dry_run { current.clone() } else { self.remove_if(storage, key, current)? };
         Some(if definition.strategy().behaviour().returns_deleted_object {
-            Deleted::Object(current.clone())
+            Deleted::Object(last)
         } else {
             let resource = definition.group_resource();
             Deleted::Gone(ApiStatus::deleted(&resource, current.name(), current.uid()))
@@ -213,7 +211,7 @@ fn give_grace(object: &mut Object, period: i64, requested: Option<i64>, now: Tim
 }
 
 /// Orphaning and foreground deletion are asked of the garbage collector by finalizers.
-fn add_collector_finalizers(object: &mut Object, policy: Option<PropagationPolicy>) {
+pub(super) fn add_collector_finalizers(object: &mut Object, policy: Option<PropagationPolicy>) {
     let Some(policy) = policy else { return };
     let mut finalizers: Vec<String> = object_meta::finalizers(object)
         .into_iter()

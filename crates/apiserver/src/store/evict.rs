@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::delete::check_preconditions;
 use super::{DeleteOptions, Preconditions, PropagationPolicy, Store, StoredObject, WriteOptions};
 use crate::meta::object_meta::{self, Object};
-use crate::resource::{GroupResource, GroupVersionResource};
+use crate::resource::{GroupResource, GroupVersionResource, ResourceDefinition};
 use crate::selector::LabelSelector;
 use crate::status::{ApiStatus, StatusCause, StatusDetails, StatusReason};
-use crate::strategy::{text_at, value_at};
+use crate::strategy::{object_at, text_at, value_at};
 
 /// What a budget says to one more eviction.
 struct Verdict {
@@ -40,8 +41,33 @@ impl Store {
         }
         let id = GroupVersionResource::new("", "v1", "pods");
         let definition = self.resource(&id).ok_or_else(ApiStatus::resource_not_found)?;
+        check_preconditions(&definition, &pod, &delete)?;
+        if !delete.dry_run {
+            self.mark_as_disrupted(&definition, &pod);
+        }
         self.delete_object(&definition, Some(namespace), name, &delete)?;
         Ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}))
+    }
+
+    /// Notes in the pod why it goes, for whoever sees it go.
+    fn mark_as_disrupted(&self, definition: &Arc<ResourceDefinition>, pod: &Arc<StoredObject>) {
+        const KIND: &str = "DisruptionTarget";
+        let mut object = pod.object();
+        let generation = object_meta::generation(&object);
+        let status = object_at(&mut object, "status");
+        let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+        let Some(conditions) = conditions.as_array_mut() else { return };
+        if conditions.iter().any(|condition| condition.get("type") == Some(&json!(KIND))) {
+            return;
+        }
+        conditions.push(json!({
+            "type": KIND, "status": "True", "observedGeneration": generation, "lastProbeTime": null,
+            "lastTransitionTime": object_meta::format_time(self.now()),
+            "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting",
+        }));
+        let key = super::state::object_key(pod.namespace(), pod.name());
+        // If somebody else has written, the pod is deleted unmarked.
+        let _ = self.replace(definition, &key, pod, object);
     }
 
     /// 429 if the pod's budget has nothing left, 500 if it has several budgets.
@@ -125,10 +151,10 @@ impl Store {
         let id = GroupVersionResource::new("policy", "v1", "poddisruptionbudgets");
         let Some(definition) = self.resource(&id) else { return };
         let now = object_meta::format_time(self.now());
-        let status = crate::strategy::object_at(&mut object, "status");
+        let status = object_at(&mut object, "status");
         let allowed = status.get("disruptionsAllowed").and_then(Value::as_i64).unwrap_or(0);
         status.insert("disruptionsAllowed".to_owned(), json!(allowed - 1));
-        crate::strategy::object_at(status, "disruptedPods").insert(pod.to_owned(), json!(now));
+        object_at(status, "disruptedPods").insert(pod.to_owned(), json!(now));
         let key = super::state::object_key(budget.namespace(), budget.name());
         // Should somebody else have written the budget, its controller recounts anyway.
         let _ = self.replace(&definition, &key, budget, object);

@@ -36,6 +36,29 @@ impl Store {
         }
     }
 
+    /// A new object whose owners are all gone goes too. Owners of kinds that are not served may exist elsewhere.
+    pub(super) fn collect_if_orphan(&self, resource: &GroupResource, key: &str) {
+        let Some((definition, current)) = self.shown(resource, key) else { return };
+        let references = references(&current.object());
+        let orphaned = {
+            let state = self.read();
+            !references.is_empty()
+                && references.iter().all(|reference| {
+                    owner_definition(&state, reference).is_some()
+                        && !owner_exists(&state, reference, current.namespace())
+                })
+        };
+        if orphaned && !current.is_terminating() {
+            // A failure means that it is gone already.
+            let _ = self.delete_object(
+                &definition,
+                current.namespace(),
+                current.name(),
+                &DeleteOptions::default(),
+            );
+        }
+    }
+
     /// An object in deletion asked for its dependents to be orphaned, or to go first.
     pub(super) fn finalize(&self, resource: &GroupResource, key: &str) {
         let Some((definition, current)) = self.shown(resource, key) else { return };
@@ -138,7 +161,7 @@ impl Store {
                 && object_meta::finalizers(&object).is_empty()
                 && object_meta::grace_period(&object).unwrap_or(0) == 0;
             let done = if over {
-                self.remove_if(definition, key, &current)
+                self.remove_if(definition, key, &current).is_some()
             } else {
                 matches!(self.replace(definition, key, &current, object), Ok(Some(_)) | Err(_))
             };
@@ -169,12 +192,16 @@ fn owner<'s>(
     namespace: Option<&str>,
 ) -> Option<(&'s Arc<ResourceDefinition>, String, &'s Arc<StoredObject>)> {
     let text = |field: &str| reference.get(field).and_then(Value::as_str).unwrap_or_default();
-    let definition =
-        state.registry.all().find(|d| *d.kind == *text("kind") && d.api_version() == text("apiVersion"))?;
+    let definition = owner_definition(state, reference)?;
     let namespace = namespace.filter(|_| definition.scope == Scope::Namespaced);
     let key = object_key(namespace, text("name"));
     let owner = state.object(&definition.internals.storage, &key)?;
     (owner.uid() == uid(reference)).then_some((definition, key, owner))
+}
+
+fn owner_definition<'s>(state: &'s State, reference: &Value) -> Option<&'s Arc<ResourceDefinition>> {
+    let text = |field: &str| reference.get(field).and_then(Value::as_str).unwrap_or_default();
+    state.registry.all().find(|d| *d.kind == *text("kind") && d.api_version() == text("apiVersion"))
 }
 
 /// Whether a dependent asks its owner to wait for it.

@@ -13,7 +13,7 @@ use super::continue_token::ContinueToken;
 use super::state::{State, key_prefix};
 use crate::resource::ResourceDefinition;
 use crate::selector::{FieldSelector, LabelSelector};
-use crate::status::{ApiStatus, FieldError, StatusCause, StatusDetails, go_quote};
+use crate::status::{ApiStatus, FieldError, StatusCause, StatusDetails, StatusReason, go_quote};
 
 /// `resourceVersionMatch`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +70,14 @@ pub(super) fn parse_resource_version(text: Option<&str>) -> Result<Option<u64>, 
             ApiStatus::bad_request(format!("invalid resource version: {error}"))
         }),
     }
+}
+
+/// The same where the real server does not expect an error: 500, and in other words.
+pub(super) fn parse_resource_version_late(text: Option<&str>) -> Result<Option<u64>, ApiStatus> {
+    parse_resource_version(text).map_err(|status| {
+        let message = status.message.trim_start_matches("invalid resource version: ");
+        ApiStatus::new(500, StatusReason::Unknown, message)
+    })
 }
 
 /// 504 for a version that does not exist yet.

@@ -45,6 +45,11 @@ pub(super) struct EventLog {
 }
 
 impl EventLog {
+    /// An empty log of what happens after this revision.
+    pub(super) fn beginning_at(revision: u64) -> Self {
+        Self { floor: revision, ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, entry: Entry, limits: &Limits) {
         self.bytes += entry.size();
         self.entries.push_back(entry);

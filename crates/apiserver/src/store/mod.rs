@@ -134,7 +134,7 @@ impl Store {
     ) -> Result<Arc<StoredObject>, ApiStatus> {
         let state = self.read();
         let definition = served(&state, resource, Verb::Get)?;
-        if let Some(version) = list::parse_resource_version(options.resource_version.as_deref())? {
+        if let Some(version) = list::parse_resource_version_late(options.resource_version.as_deref())? {
             list::not_from_the_future(version, state.revision)?;
         }
         let key = object_key(namespace, name);

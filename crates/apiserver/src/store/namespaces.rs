@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::delete::add_collector_finalizers;
 use super::{DeleteOptions, Deleted, ObjectBody, Store, StoredObject, WriteOptions};
 use crate::meta::object_meta::{self, Object};
 use crate::resource::{GroupVersionResource, ResourceDefinition, Scope};
@@ -44,6 +45,7 @@ impl Store {
             let mut object = current.object();
             let now = object_meta::format_time(self.now());
             object_meta::set_or_remove(&mut object, "deletionTimestamp", Some(json!(now)));
+            add_collector_finalizers(&mut object, options.propagation_policy);
             object_at(&mut object, "status").insert("phase".to_owned(), json!("Terminating"));
             if options.dry_run {
                 let marked = StoredObject::new(object, definition, current.resource_version());
@@ -104,12 +106,17 @@ impl Store {
             let mut finalizers = spec_finalizers(&object);
             finalizers.retain(|f| f != FINALIZER_KUBERNETES);
             if finalizers.is_empty() && object_meta::finalizers(&object).is_empty() {
-                if self.remove_if(definition, name, &current) {
+                if self.remove_if(definition, name, &current).is_some() {
                     return;
                 }
                 continue;
             }
-            object_at(&mut object, "spec").insert("finalizers".to_owned(), json!(finalizers));
+            let spec = object_at(&mut object, "spec");
+            if finalizers.is_empty() {
+                spec.shift_remove("finalizers");
+            } else {
+                spec.insert("finalizers".to_owned(), json!(finalizers));
+            }
             if object == current.object() {
                 return;
             }

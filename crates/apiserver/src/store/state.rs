@@ -59,6 +59,15 @@ impl State {
         self.resources.get(resource)
     }
 
+    /// From now on the resource has a history; what came before is not known to have been nothing.
+    pub(super) fn begin_history(&mut self, resource: &GroupResource) {
+        let revision = self.revision;
+        self.resources.entry(resource.clone()).or_insert_with(|| ResourceState {
+            log: EventLog::beginning_at(revision),
+            ..ResourceState::default()
+        });
+    }
+
     pub(super) fn object(&self, resource: &GroupResource, key: &str) -> Option<&Arc<StoredObject>> {
         self.resources.get(resource)?.objects.get(key)
     }

@@ -18,7 +18,7 @@ use crate::meta::object_meta::{self, Object};
 use crate::meta::validate;
 use crate::patch::Patch;
 use crate::resource::{GroupKind, ResourceDefinition, Scope};
-use crate::status::ApiStatus;
+use crate::status::{ApiStatus, StatusReason, go_quote};
 use crate::strategy::{Change, value_at};
 
 /// What is to become of an object.
@@ -109,7 +109,7 @@ impl Store {
                 Outcome::Write(object) => self.replace(&storage, &key, &current, object)?,
                 Outcome::Remove(object) => {
                     let answer = StoredObject::new(object, &storage, current.resource_version());
-                    let removed = target.dry_run || self.remove_if(&storage, &key, &current);
+                    let removed = target.dry_run || self.remove_if(&storage, &key, &current).is_some();
                     removed.then(|| Arc::new(answer))
                 }
             };
@@ -140,24 +140,24 @@ impl Store {
         Ok(Some(written))
     }
 
-    /// Removes unless somebody else has written; says whether it did.
+    /// Removes unless somebody else has written; answers the object at the revision of its removal.
     pub(super) fn remove_if(
         &self,
         storage: &Arc<ResourceDefinition>,
         key: &str,
         current: &Arc<StoredObject>,
-    ) -> bool {
+    ) -> Option<Arc<StoredObject>> {
         let last = {
             let mut state = self.write();
             let unchanged =
                 state.object(&storage.internals.storage, key).is_some_and(|o| Arc::ptr_eq(o, current));
             if !unchanged {
-                return false;
+                return None;
             }
             state.remove(storage, key)
         };
         self.after_commit(storage, last.as_ref(), None);
-        true
+        last
     }
 }
 
@@ -175,12 +175,20 @@ fn check_name(object: &Object, namespace: Option<&str>, name: &str) -> Result<()
         )));
     }
     match (object_meta::namespace(object), namespace) {
-        (given, Some(requested)) if !given.is_empty() && given != requested => {
-            Err(ApiStatus::bad_request(format!(
-                "the namespace of the object ({given}) does not match the namespace on the URL ({requested})"
-            )))
-        }
+        (given, Some(requested)) if !given.is_empty() && given != requested => Err(ApiStatus::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        )),
         _ => Ok(()),
+    }
+}
+
+/// A patch cannot rename.
+fn check_patched_name(object: &Object, name: &str) -> Result<(), ApiStatus> {
+    match object_meta::name(object) {
+        given if given == name => Ok(()),
+        given => Err(ApiStatus::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({name})"
+        ))),
     }
 }
 
@@ -206,6 +214,7 @@ fn decide(
         Wanted::Patched(patch, validation) => {
             let shown = current.shown_as(definition).object();
             let read = body::read_patched(definition, patched(patch, shown, definition)?, *validation)?;
+            check_patched_name(&read.object, target.name)?;
             (read.object, read.warnings)
         }
     };
@@ -281,11 +290,8 @@ fn check_version(target: &Target<'_>, object: &mut Object, current: &StoredObjec
             Ok(given) if given == stored => {}
             Ok(_) => return Err(ApiStatus::stale(&resource, target.name)),
             Err(_) => {
-                let why = format!(
-                    "resourceVersion: Invalid value: \"{given}\": strconv.ParseUint: parsing \"{given}\": \
-                                   invalid syntax"
-                );
-                return Err(ApiStatus::bad_request(why));
+                let why = format!("strconv.ParseUint: parsing {}: invalid syntax", go_quote(given));
+                return Err(ApiStatus::new(500, StatusReason::Unknown, why));
             }
         },
     }
@@ -305,16 +311,21 @@ fn prepare(target: &Target<'_>, object: &mut Object, old: &Object) -> Result<(),
 fn check(target: &Target<'_>, object: &Object, old: &Object) -> Result<(), ApiStatus> {
     let definition = target.definition;
     let mut errors = Vec::new();
-    // The real server checks metadata as new, as changed, and as changed once more for the resource's own sake.
     validate::create(object, definition.scope, format::path_segment_name, &mut errors);
     validate::update(object, old, &mut errors);
-    validate::update(object, old, &mut errors);
+    if definition.has_strict_finalizers() {
+        validate::finalizers_are_qualified(object, &mut errors);
+    }
     let change = Change { old, subresource: target.subresource };
     definition.strategy().validate_update(object, change, &mut errors);
     if errors.is_empty() {
         Ok(())
     } else {
-        Err(ApiStatus::invalid(&definition.group_kind(), object_meta::name(object), &errors))
+        Err(ApiStatus::invalid(
+            &super::create::given_kind(definition, object),
+            object_meta::name(object),
+            &errors,
+        ))
     }
 }
 

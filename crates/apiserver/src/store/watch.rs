@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::list::{known_fields, parse_resource_version, selects};
+use super::list::{known_fields, parse_resource_version_late, selects};
 use super::log::Entry;
 use super::state::{State, key_prefix};
 use super::{ResourceVersionMatch, StoredObject};
@@ -180,7 +180,7 @@ pub(super) fn start(
 ) -> Result<WatchCursor, ApiStatus> {
     check_options(options)?;
     let fields = known_fields(&options.field_selector, definition)?;
-    let version = parse_resource_version(options.resource_version.as_deref())?;
+    let version = parse_resource_version_late(options.resource_version.as_deref())?;
     let log = state.resource(&definition.internals.storage).map(|r| &r.log);
     let wants_initial = options.send_initial_events.unwrap_or(version.is_none());
     let revision = match version {

@@ -88,6 +88,9 @@ impl CustomResource {
         let old_value = old.map(|o| Value::Object(o.clone()));
         schema::validate(&value, old_value.as_ref(), &self.schema, errors);
         self.check_lists(object, old, errors);
+        if !self.schema.below.cel {
+            return;
+        }
         if errors.iter().any(blocks_rules) {
             errors.push(FieldError::invalid(
                 "<nil>",
@@ -145,7 +148,7 @@ fn differ_beyond_metadata(object: &Object, old: &Object) -> bool {
 /// `metadata` is typed, whatever the CRD's schema says.
 fn decode_metadata(object: &mut Object, definition: &ResourceDefinition) -> Result<Vec<String>, ApiStatus> {
     let metadata = object_meta::metadata_mut(object);
-    let unknown = schema::decode(metadata, crate::resource::object_meta_schema(), &definition.kind)
+    let unknown = schema::decode(metadata, crate::resource::object_meta_schema(), "ObjectMeta")
         .map_err(|error| cannot_handle(definition, &error))?;
     Ok(unknown.into_iter().map(|path| format!("metadata.{path}")).collect())
 }
@@ -202,7 +205,7 @@ mod tests {
         );
         errors.clear();
         strategy(true).validate_create(&k(&json!({"n": 7, "hosts": []})), &mut errors);
-        assert_eq!(errors[0].to_string(), "spec.n: Invalid value: \"integer\": below 5");
+        assert_eq!(errors[0].to_string(), "spec.n: Invalid value: 7: below 5");
     }
 
     #[test]

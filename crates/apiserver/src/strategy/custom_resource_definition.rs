@@ -52,7 +52,12 @@ impl Strategy for CustomResourceDefinitions {
     }
 
     fn validate_create(&self, object: &Object, errors: &mut Vec<FieldError>) {
-        check_definition(object, errors);
+        check_name(object, errors);
+        check_spec(object, errors);
+        if storage_versions(object).is_empty() {
+            let why = "must have at least one stored version";
+            errors.push(FieldError::invalid("status.storedVersions", &Value::Null, why));
+        }
         api_approval::check(object, None, errors);
     }
 
@@ -82,12 +87,13 @@ impl Strategy for CustomResourceDefinitions {
         if change.subresource == Subresource::Status {
             return;
         }
-        check_definition(object, errors);
+        check_spec(object, errors);
         api_approval::check(object, Some(change.old), errors);
-        let mut fields = vec![vec!["spec", "group"], vec!["spec", "names", "plural"]];
+        let mut fields = Vec::new();
         if has_condition(change.old, "Established") {
             fields.extend([vec!["spec", "scope"], vec!["spec", "names", "kind"]]);
         }
+        fields.extend([vec!["spec", "group"], vec!["spec", "names", "plural"]]);
         for field in fields {
             let (new, old) = (value_at(object, &field), value_at(change.old, &field));
             if new != old {
@@ -120,13 +126,6 @@ fn storage_versions(crd: &Object) -> Vec<String> {
     versions(crd).filter(storage).map(|v| version_name(v).to_owned()).collect()
 }
 
-fn check_definition(crd: &Object, errors: &mut Vec<FieldError>) {
-    check_name(crd, errors);
-    check_group_and_scope(crd, errors);
-    check_names(crd, errors);
-    check_versions(crd, errors);
-}
-
 fn check_name(crd: &Object, errors: &mut Vec<FieldError>) {
     let name = object_meta::name(crd);
     let (plural, group) = (text_at(crd, &["spec", "names", "plural"]), text_at(crd, &["spec", "group"]));
@@ -134,6 +133,12 @@ fn check_name(crd: &Object, errors: &mut Vec<FieldError>) {
         let why = "must be spec.names.plural+\".\"+spec.group";
         errors.push(FieldError::invalid("metadata.name", &json!(name), why));
     }
+}
+
+fn check_spec(crd: &Object, errors: &mut Vec<FieldError>) {
+    check_group_and_scope(crd, errors);
+    check_versions(crd, errors);
+    check_names(crd, errors);
 }
 
 fn check_group_and_scope(crd: &Object, errors: &mut Vec<FieldError>) {
@@ -165,7 +170,8 @@ fn check_names(crd: &Object, errors: &mut Vec<FieldError>) {
         let checked = if lower { value.to_owned() } else { value.to_lowercase() };
         let findings = format::dns1035_label(&checked);
         if !findings.is_empty() {
-            errors.push(FieldError::invalid(path, &json!(value), findings.join(",")));
+            let mixed = if lower { "" } else { "may have mixed case, but should otherwise match: " };
+            errors.push(FieldError::invalid(path, &json!(value), format!("{mixed}{}", findings.join(","))));
         }
     };
     for (field, lower) in [("plural", true), ("singular", true), ("kind", false), ("listKind", false)] {
@@ -193,7 +199,7 @@ fn check_names(crd: &Object, errors: &mut Vec<FieldError>) {
 }
 
 fn check_versions(crd: &Object, errors: &mut Vec<FieldError>) {
-    let list = value_at(crd, &["spec", "versions"]).unwrap_or(&Value::Null);
+    let list = &go_versions(crd);
     let mut names = BTreeSet::new();
     for (i, version) in versions(crd).enumerate() {
         let path = format!("spec.versions[{i}]");
@@ -201,16 +207,17 @@ fn check_versions(crd: &Object, errors: &mut Vec<FieldError>) {
         let findings = format::dns1035_label(name);
         if !findings.is_empty() {
             errors.push(FieldError::invalid(format!("{path}.name"), &json!(name), findings.join(",")));
+            if i == 0 {
+                // The first version's old name.
+                errors.push(FieldError::invalid("spec.version", &json!(name), findings.join(",")));
+            }
         }
         if !names.insert(name) {
             let why = "must contain unique version names";
             errors.push(FieldError::invalid("spec.versions", list, why));
         }
-        check_schema(version, i, errors);
-        check_columns(version, &path, errors);
-    }
-    if names.is_empty() {
-        errors.push(FieldError::required("spec.versions", "must have at least one version"));
+        check_schema(crd, version, i, errors);
+        check_columns(crd, version, i, errors);
     }
     if storage_versions(crd).len() != 1 {
         let why = "must have exactly one version marked as storage version";
@@ -218,14 +225,42 @@ fn check_versions(crd: &Object, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn check_schema(version: &Value, index: usize, errors: &mut Vec<FieldError>) {
+/// The versions as Go prints them, in their internal form: what all have in common is kept elsewhere.
+fn go_versions(crd: &Object) -> Value {
+    let own = |version: &Value, field: &str| match version.get(field) {
+        Some(value) if !is_shared(crd, version, field) => value.clone(),
+        _ => Value::Null,
+    };
+    let version = |version: &Value| {
+        let flag = |field: &str| version.get(field) == Some(&Value::Bool(true));
+        json!({
+            "Name": version_name(version), "Served": flag("served"), "Storage": flag("storage"),
+            "Deprecated": flag("deprecated"), "DeprecationWarning": version.get("deprecationWarning"),
+            "Schema": own(version, "schema"), "Subresources": own(version, "subresources"),
+            "AdditionalPrinterColumns": own(version, "additionalPrinterColumns"),
+            "SelectableFields": own(version, "selectableFields"),
+        })
+    };
+    versions(crd).map(version).collect()
+}
+
+/// Whether all versions have the same of this, which the real server then keeps in one place, under its old name.
+fn is_shared(crd: &Object, version: &Value, field: &str) -> bool {
+    version.get(field).is_some() && versions(crd).all(|other| other.get(field) == version.get(field))
+}
+
+fn check_schema(crd: &Object, version: &Value, index: usize, errors: &mut Vec<FieldError>) {
+    let shared = is_shared(crd, version, "schema");
+    if shared && index > 0 {
+        return;
+    }
     let spec = FieldPath::ROOT.field("spec");
     let versions = spec.field("versions");
     let version_path = versions.index(index);
-    let schema_path = version_path.field("schema");
+    let schema_path = if shared { spec.field("validation") } else { version_path.field("schema") };
     let path = schema_path.field("openAPIV3Schema");
     match version.pointer("/schema/openAPIV3Schema") {
-        None => errors.push(FieldError::required(&path, "schemas are required")),
+        None => errors.push(FieldError::required(&path, "")),
         Some(schema) => {
             if let Err(findings) = schema::compile(schema, &path) {
                 errors.extend(findings);
@@ -234,7 +269,12 @@ fn check_schema(version: &Value, index: usize, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn check_columns(version: &Value, path: &str, errors: &mut Vec<FieldError>) {
+fn check_columns(crd: &Object, version: &Value, index: usize, errors: &mut Vec<FieldError>) {
+    let shared = is_shared(crd, version, "additionalPrinterColumns");
+    if shared && index > 0 {
+        return;
+    }
+    let path = if shared { "spec".to_owned() } else { format!("spec.versions[{index}]") };
     let columns = version.get("additionalPrinterColumns").and_then(Value::as_array);
     for (i, column) in columns.into_iter().flatten().enumerate() {
         let place = format!("{path}.additionalPrinterColumns[{i}]");
@@ -321,17 +361,16 @@ mod tests {
                 |c| c["spec"]["scope"] = json!("Odd"),
                 "spec.scope: Unsupported value: \"Odd\": supported values",
             ),
-            (|c| c["spec"]["versions"][0]["storage"] = json!(false), "spec.versions: Invalid value: [{"),
             (
                 |c| c["spec"]["versions"][0]["schema"] = json!({}),
-                "spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required",
+                "spec.validation.openAPIV3Schema: Required value",
             ),
             (
                 |c| {
                     c["spec"]["versions"][0]["schema"]["openAPIV3Schema"] =
                         json!({"type": "object", "properties": {"a": {}}});
                 },
-                "spec.versions[0].schema.openAPIV3Schema.properties[a].type: Required value: must not be empty for \
+                "spec.validation.openAPIV3Schema.properties[a].type: Required value: must not be empty for \
                  specified object fields",
             ),
             (
@@ -339,9 +378,15 @@ mod tests {
                     c["spec"]["versions"][0]["additionalPrinterColumns"] =
                         json!([{"name": "A", "type": "x", "jsonPath": ".a"}]);
                 },
-                "spec.versions[0].additionalPrinterColumns[0].type: Invalid value: \"x\": must be one of",
+                "spec.additionalPrinterColumns[0].type: Invalid value: \"x\": must be one of",
             ),
         ];
+        let unstored = refusals(|c| c["spec"]["versions"][0]["storage"] = json!(false));
+        assert!(unstored[0].starts_with("spec.versions: Invalid value: [{"), "{unstored:?}");
+        assert_eq!(
+            unstored[1],
+            "status.storedVersions: Invalid value: null: must have at least one stored version"
+        );
         for (change, start) in rows {
             let errors = refusals(change);
             assert_eq!(errors.len(), 1, "{errors:?}");

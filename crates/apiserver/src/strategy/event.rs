@@ -26,12 +26,32 @@ pub(crate) fn convert(object: &mut Object, to_core: bool) {
             let (from, to) = if to_core { (other, core) } else { (core, other) };
             (*from == name).then_some(*to)
         });
-        object.insert(renamed.map_or(name, str::to_owned), value);
+        let left_out =
+            !to_core && value == "" && matches!(&*name, "reportingComponent" | "reportingInstance");
+        if !left_out {
+            object.insert(renamed.map_or(name, str::to_owned), value);
+        }
     }
 }
 
 /// Events, in the form of the core group, which is the stored one.
-pub(crate) struct Events;
+pub(crate) struct Events {
+    /// Whether written by way of events.k8s.io, which asks for more.
+    pub(crate) is_new: bool,
+}
+
+impl Events {
+    /// What only events.k8s.io asks for.
+    fn check_new(object: &Object, has_time: bool, errors: &mut Vec<FieldError>) {
+        if !has_time {
+            errors.push(FieldError::required("eventTime", ""));
+        }
+        let kind = text_at(object, &["type"]);
+        if !matches!(kind, "Normal" | "Warning") {
+            errors.push(FieldError::invalid("type", &json!(kind), format!("has invalid value: {kind}")));
+        }
+    }
+}
 
 impl Strategy for Events {
     fn behaviour(&self) -> Behaviour {
@@ -68,8 +88,11 @@ impl Strategy for Events {
             let why = "does not match event.namespace";
             errors.push(FieldError::invalid(path, &json!(involved), why));
         }
-        let is_new = value_at(object, &["eventTime"]).is_some_and(Value::is_string);
-        if is_new {
+        let has_time = value_at(object, &["eventTime"]).is_some_and(Value::is_string);
+        if self.is_new {
+            Self::check_new(object, has_time, errors);
+        }
+        if has_time {
             for field in ["reportingController", "reportingInstance", "action", "reason"] {
                 let stored = if field == "reportingController" { "reportingComponent" } else { field };
                 if text_at(object, &[stored]).is_empty() {

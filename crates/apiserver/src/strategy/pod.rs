@@ -140,7 +140,13 @@ fn default_container(container: &mut Object) {
             default_field(port, "protocol", json!("TCP"));
         }
     }
-    object_at(container, "resources");
+    let resources = object_at(container, "resources");
+    if let Some(Value::Object(limits)) = resources.get("limits").cloned() {
+        let requests = object_at(resources, "requests");
+        for (resource, limit) in limits {
+            requests.entry(resource).or_insert(limit);
+        }
+    }
     default_field(container, "terminationMessagePath", json!("/dev/termination-log"));
     default_field(container, "terminationMessagePolicy", json!("File"));
     default_field(container, "imagePullPolicy", json!(pull));
@@ -218,6 +224,11 @@ pub(super) fn validate_containers(object: &Object, path: &[&str], errors: &mut V
     if containers("containers").is_none_or(Vec::is_empty) {
         errors.push(FieldError::required(format!("{at}.containers"), ""));
     }
+    let volumes: Vec<&str> = containers("volumes")
+        .into_iter()
+        .flatten()
+        .filter_map(|volume| volume.get("name")?.as_str())
+        .collect();
     let mut seen: Vec<&str> = Vec::new();
     for field in ["initContainers", "containers"] {
         for (i, container) in containers(field).into_iter().flatten().enumerate() {
@@ -240,6 +251,25 @@ pub(super) fn validate_containers(object: &Object, path: &[&str], errors: &mut V
             if text("image").is_empty() {
                 errors.push(FieldError::required(format!("{place}.image"), ""));
             }
+            check_mounts(container, &volumes, &place, errors);
+        }
+    }
+    let mut full = path.to_vec();
+    full.push("restartPolicy");
+    let policy = text_at(object, &full);
+    let policies = ["Always", "OnFailure", "Never"];
+    if !policy.is_empty() && !policies.contains(&policy) {
+        errors.push(FieldError::not_supported(full.join("."), &json!(policy), &policies));
+    }
+}
+
+/// What is mounted is among the volumes.
+fn check_mounts(container: &Value, volumes: &[&str], place: &str, errors: &mut Vec<FieldError>) {
+    let mounts = container.get("volumeMounts").and_then(Value::as_array);
+    for (i, mount) in mounts.into_iter().flatten().enumerate() {
+        let name = mount.get("name").and_then(Value::as_str).unwrap_or_default();
+        if !volumes.contains(&name) {
+            errors.push(FieldError::not_found(format!("{place}.volumeMounts[{i}].name"), &json!(name)));
         }
     }
 }

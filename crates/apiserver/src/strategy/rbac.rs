@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Behaviour, Change, Strategy, decode_built_in, default_field, object_at, text_at, value_at};
 use crate::meta::format;
 use crate::meta::object_meta::Object;
+use crate::meta::validate::IMMUTABLE;
 use crate::resource::{ResourceDefinition, Scope};
 use crate::status::{ApiStatus, FieldError};
 
@@ -35,12 +36,14 @@ impl Strategy for Roles {
 
     fn validate_create(&self, object: &Object, errors: &mut Vec<FieldError>) {
         let rules = object.get("rules").and_then(Value::as_array);
+        // What every rule needs is checked after what only some do.
+        let mut without_verbs = Vec::new();
         for (i, rule) in rules.into_iter().flatten().enumerate() {
             let empty = |name: &str| rule.get(name).and_then(Value::as_array).is_none_or(Vec::is_empty);
             let mut required =
                 |name: &str, why: &str| errors.push(FieldError::required(format!("rules[{i}].{name}"), why));
             if empty("verbs") {
-                required("verbs", "verbs must contain at least one value");
+                without_verbs.push(FieldError::required(format!("rules[{i}].verbs"), ""));
             }
             if !empty("nonResourceURLs") {
                 let field = format!("rules[{i}].nonResourceURLs");
@@ -62,6 +65,7 @@ impl Strategy for Roles {
                 required("resources", "resource rules must supply at least one resource");
             }
         }
+        errors.extend(without_verbs);
     }
 
     fn prepare_update(&self, _object: &mut Object, _change: Change<'_>) {}
@@ -87,7 +91,10 @@ impl Strategy for RoleBindings {
     }
 
     fn default(&self, object: &mut Object) {
-        default_field(object_at(object, "roleRef"), "apiGroup", json!(RBAC_GROUP));
+        let role_ref = object_at(object, "roleRef");
+        if role_ref.get("apiGroup").is_none_or(|group| group == "") {
+            role_ref.insert("apiGroup".to_owned(), json!(RBAC_GROUP));
+        }
         for subject in object.get_mut("subjects").and_then(Value::as_array_mut).into_iter().flatten() {
             let named = matches!(subject.get("kind").and_then(Value::as_str), Some("User" | "Group"));
             if let Some(subject) = subject.as_object_mut().filter(|_| named) {
@@ -109,12 +116,12 @@ impl Strategy for RoleBindings {
         if !kinds.contains(&kind) {
             errors.push(FieldError::not_supported("roleRef.kind", &json!(kind), kinds));
         }
-        if text_at(object, &["roleRef", "name"]).is_empty() {
-            errors.push(FieldError::required("roleRef.name", ""));
-        }
         let subjects = object.get("subjects").and_then(Value::as_array);
         for (i, subject) in subjects.into_iter().flatten().enumerate() {
-            check_subject(subject, &format!("subjects[{i}]"), errors);
+            check_subject(subject, self.scope, &format!("subjects[{i}]"), errors);
+        }
+        if text_at(object, &["roleRef", "name"]).is_empty() {
+            errors.push(FieldError::required("roleRef.name", ""));
         }
     }
 
@@ -122,14 +129,15 @@ impl Strategy for RoleBindings {
 
     fn validate_update(&self, object: &Object, change: Change<'_>, errors: &mut Vec<FieldError>) {
         if object.get("roleRef") != change.old.get("roleRef") {
-            let value = object.get("roleRef").unwrap_or(&Value::Null);
-            errors.push(FieldError::invalid("roleRef", value, "cannot change roleRef"));
+            let text = |field: &str| text_at(object, &["roleRef", field]);
+            let value = json!({"APIGroup": text("apiGroup"), "Kind": text("kind"), "Name": text("name")});
+            errors.push(FieldError::invalid("roleRef", &value, IMMUTABLE));
         }
         self.validate_create(object, errors);
     }
 }
 
-fn check_subject(subject: &Value, path: &str, errors: &mut Vec<FieldError>) {
+fn check_subject(subject: &Value, scope: Scope, path: &str, errors: &mut Vec<FieldError>) {
     let text = |name: &str| subject.get(name).and_then(Value::as_str).unwrap_or_default();
     if text("name").is_empty() {
         errors.push(FieldError::required(format!("{path}.name"), ""));
@@ -149,7 +157,8 @@ fn check_subject(subject: &Value, path: &str, errors: &mut Vec<FieldError>) {
             if !group.is_empty() {
                 errors.push(FieldError::not_supported(format!("{path}.apiGroup"), &json!(group), &[""]));
             }
-            if text("namespace").is_empty() {
+            // In a RoleBinding it is the binding's own by default.
+            if text("namespace").is_empty() && scope == Scope::Cluster {
                 errors.push(FieldError::required(format!("{path}.namespace"), ""));
             }
         }
@@ -193,9 +202,9 @@ mod tests {
         assert_eq!(
             created(&roles, &json!({"rules": [{}]})),
             [
-                "rules[0].verbs: Required value: verbs must contain at least one value",
                 "rules[0].apiGroups: Required value: resource rules must supply at least one api group",
-                "rules[0].resources: Required value: resource rules must supply at least one resource"
+                "rules[0].resources: Required value: resource rules must supply at least one resource",
+                "rules[0].verbs: Required value"
             ]
         );
         let urls = json!({"rules": [{"verbs": ["get"], "nonResourceURLs": ["/x"]}]});
@@ -216,10 +225,10 @@ mod tests {
             created(&bindings, &bad),
             [
                 "roleRef.kind: Unsupported value: \"Role\": supported values: \"ClusterRole\"",
-                "roleRef.name: Required value",
                 "subjects[0].namespace: Required value",
                 "subjects[1].name: Required value",
-                "subjects[1].kind: Unsupported value: \"X\": supported values: \"ServiceAccount\", \"User\", \"Group\""
+                "subjects[1].kind: Unsupported value: \"X\": supported values: \"ServiceAccount\", \"User\", \"Group\"",
+                "roleRef.name: Required value"
             ]
         );
         let old = fine.as_object().cloned().unwrap();
@@ -227,6 +236,6 @@ mod tests {
         new["roleRef"]["name"] = json!("y");
         let mut errors = Vec::new();
         bindings.validate_update(&new, Change { old: &old, subresource: Subresource::None }, &mut errors);
-        assert_eq!(errors[0].detail, "cannot change roleRef");
+        assert_eq!(errors[0].detail, IMMUTABLE);
     }
 }

@@ -31,6 +31,10 @@ impl Strategy for Secrets {
         default_field(object, "type", json!("Opaque"));
     }
 
+    fn warnings(&self, object: &Object, _old: Option<&Object>) -> Vec<String> {
+        tls_warnings(object)
+    }
+
     fn validate_create(&self, object: &Object, errors: &mut Vec<FieldError>) {
         let mut bytes = 0;
         for (key, value) in entries(object, "data") {
@@ -124,6 +128,37 @@ fn decoded_len(value: &Value) -> usize {
     text.len() / 4 * 3 - text.bytes().rev().take_while(|b| *b == b'=').count().min(2)
 }
 
+/// The value of a key, decoded.
+fn decoded(object: &Object, key: &str) -> Vec<u8> {
+    let text = value_at(object, &["data", key]).and_then(Value::as_str).unwrap_or_default();
+    STANDARD.decode(text).unwrap_or_default()
+}
+
+fn check_json(object: &Object, key: &str, errors: &mut Vec<FieldError>) {
+    let bytes = decoded(object, key);
+    if serde_json::from_slice::<Value>(&bytes).is_err() {
+        let why = match bytes.first() {
+            Some(first) => {
+                let first = char::from(*first);
+                format!("invalid character {first:?} looking for beginning of value")
+            }
+            None => "unexpected end of JSON input".to_owned(),
+        };
+        let hidden = json!("<secret contents redacted>");
+        errors.push(FieldError::invalid(format!("data[{key}]"), &hidden, why));
+    }
+}
+
+/// What is said of a TLS Secret without PEM in it. Whether key and certificate belong together is not looked at.
+fn tls_warnings(object: &Object) -> Vec<String> {
+    if text_at(object, &["type"]) != "kubernetes.io/tls" {
+        return Vec::new();
+    }
+    let has_pem = |key: &str| decoded(object, key).windows(11).any(|window| window == b"-----BEGIN ");
+    let missing = [("tls.crt", "certificate"), ("tls.key", "key")].into_iter().find(|(key, _)| !has_pem(key));
+    missing.map(|(_, what)| format!("tls: failed to find any PEM data in {what} input")).into_iter().collect()
+}
+
 /// Some types promise keys.
 fn check_type(object: &Object, errors: &mut Vec<FieldError>) {
     let has = |key: &str| value_at(object, &["data", key]).is_some();
@@ -141,6 +176,10 @@ fn check_type(object: &Object, errors: &mut Vec<FieldError>) {
                 errors.push(FieldError::required(format!("metadata.annotations[{annotation}]"), ""));
             }
         }
+        "kubernetes.io/dockerconfigjson" if has(".dockerconfigjson") => {
+            check_json(object, ".dockerconfigjson", errors);
+        }
+        "kubernetes.io/dockercfg" if has(".dockercfg") => check_json(object, ".dockercfg", errors),
         "kubernetes.io/dockerconfigjson" if !has(".dockerconfigjson") => {
             errors.push(FieldError::required("data[.dockerconfigjson]", ""));
         }

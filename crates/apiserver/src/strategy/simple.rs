@@ -42,7 +42,7 @@ pub(crate) struct ServiceAccounts;
 
 impl Strategy for ServiceAccounts {
     fn behaviour(&self) -> Behaviour {
-        Behaviour { unconditional_update: false, returns_deleted_object: true, ..Behaviour::default() }
+        Behaviour { returns_deleted_object: true, ..Behaviour::default() }
     }
 
     fn decode(&self, object: &mut Object, definition: &ResourceDefinition) -> Result<Vec<String>, ApiStatus> {

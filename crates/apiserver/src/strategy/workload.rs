@@ -47,6 +47,9 @@ impl Strategy for Deployments {
     }
 
     fn validate_create(&self, object: &Object, errors: &mut Vec<FieldError>) {
+        if let Some(replicas) = value_at(object, &["spec", "replicas"]).filter(|r| r.as_i64() < Some(0)) {
+            errors.push(FieldError::invalid("spec.replicas", replicas, "must be greater than or equal to 0"));
+        }
         let selector = value_at(object, &["spec", "selector"]);
         let labels = value_at(object, &["spec", "template", "metadata", "labels"]);
         match selector.map(|s| (s, LabelSelector::from_object(s))) {
@@ -66,9 +69,6 @@ impl Strategy for Deployments {
             Some((selector, None)) => {
                 errors.push(FieldError::invalid("spec.selector", selector, "invalid label selector"));
             }
-        }
-        if let Some(replicas) = value_at(object, &["spec", "replicas"]).filter(|r| r.as_i64() < Some(0)) {
-            errors.push(FieldError::invalid("spec.replicas", replicas, "must be greater than or equal to 0"));
         }
         validate_containers(object, &["spec", "template", "spec"], errors);
     }
@@ -105,7 +105,7 @@ pub(crate) struct Services;
 impl Strategy for Services {
     fn behaviour(&self) -> Behaviour {
         Behaviour {
-            name_rule: format::name_is_dns1035_label,
+            name_rule: format::name_is_dns_label,
             create_on_update: true,
             returns_deleted_object: true,
             ..Behaviour::default()
@@ -168,13 +168,15 @@ impl Strategy for Services {
             errors.push(FieldError::required("spec.ports", ""));
         }
         for (i, port) in ports.into_iter().flatten().enumerate() {
-            let number = port.get("port").and_then(Value::as_i64).unwrap_or(0);
-            if !(1..=65535).contains(&number) {
-                let why = "must be between 1 and 65535, inclusive";
-                errors.push(FieldError::invalid(format!("spec.ports[{i}].port"), &json!(number), why));
-            }
             if ports.is_some_and(|p| p.len() > 1) && port.get("name").is_none() {
                 errors.push(FieldError::required(format!("spec.ports[{i}].name"), ""));
+            }
+            for field in ["port", "targetPort"] {
+                let number = port.get(field).and_then(Value::as_i64);
+                if let Some(number) = number.filter(|number| !(1..=65535).contains(number)) {
+                    let why = "must be between 1 and 65535, inclusive";
+                    errors.push(FieldError::invalid(format!("spec.ports[{i}].{field}"), &json!(number), why));
+                }
             }
         }
         let types = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
@@ -237,7 +239,13 @@ impl Strategy for PodDisruptionBudgets {
         let field = |name: &str| value_at(object, &["spec", name]);
         if field("minAvailable").is_some() && field("maxUnavailable").is_some() {
             let why = "minAvailable and maxUnavailable cannot be both set";
-            errors.push(FieldError::invalid("spec", object.get("spec").unwrap_or(&Value::Null), why));
+            let value = json!({
+                "MinAvailable": field("minAvailable"),
+                "Selector": field("selector"),
+                "MaxUnavailable": field("maxUnavailable"),
+                "UnhealthyPodEvictionPolicy": field("unhealthyPodEvictionPolicy"),
+            });
+            errors.push(FieldError::invalid("spec", &value, why));
         }
         for name in ["minAvailable", "maxUnavailable"] {
             match field(name) {
@@ -247,6 +255,10 @@ impl Strategy for PodDisruptionBudgets {
                         "[0-9]+%",
                         &["1%", "93%"],
                     );
+                    errors.push(FieldError::invalid(format!("spec.{name}"), &json!(text), why));
+                }
+                Some(Value::String(text)) if percent(text) > Some(100) => {
+                    let why = "must not be greater than 100%";
                     errors.push(FieldError::invalid(format!("spec.{name}"), &json!(text), why));
                 }
                 Some(Value::Number(number)) if number.as_i64() < Some(0) => {
@@ -261,6 +273,10 @@ impl Strategy for PodDisruptionBudgets {
     fn validate_update(&self, object: &Object, _change: Change<'_>, errors: &mut Vec<FieldError>) {
         self.validate_create(object, errors);
     }
+}
+
+fn percent(text: &str) -> Option<u64> {
+    text.strip_suffix('%')?.parse().ok()
 }
 
 fn is_percent(text: &str) -> bool {

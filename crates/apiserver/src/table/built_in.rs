@@ -15,9 +15,19 @@ const AGE: Column = ("Age", "string", "", 0);
 const NAMESPACES: &[Column] = &[NAME, ("Status", "string", "", 0), AGE];
 const SECRETS: &[Column] = &[NAME, ("Type", "string", "", 0), ("Data", "string", "", 0), AGE];
 const CONFIG_MAPS: &[Column] = &[NAME, ("Data", "string", "", 0), AGE];
-const SERVICE_ACCOUNTS: &[Column] = &[NAME, ("Secrets", "string", "", 0), AGE];
+const SERVICE_ACCOUNTS: &[Column] = &[NAME, AGE];
 const LEASES: &[Column] = &[NAME, ("Holder", "string", "", 0), AGE];
 const ROLES: &[Column] = &[NAME, ("Created At", "date", "", 0)];
+const DEFINITIONS: &[Column] = &[
+    NAME,
+    ("Scope", "string", "", 0),
+    ("Versions", "string", "", 0),
+    ("Created At", "date", "", 0),
+    ("Group", "string", "", 1),
+    ("Kind", "string", "", 1),
+    ("ShortNames", "string", "", 1),
+    ("Established", "boolean", "", 1),
+];
 const ROLE_BINDINGS: &[Column] = &[
     NAME,
     ("Role", "string", "", 0),
@@ -84,7 +94,8 @@ pub(crate) fn columns(id: &GroupVersionResource) -> Vec<PrinterColumn> {
         "configmaps" => CONFIG_MAPS,
         "serviceaccounts" => SERVICE_ACCOUNTS,
         "leases" => LEASES,
-        "roles" | "clusterroles" | "customresourcedefinitions" => ROLES,
+        "roles" | "clusterroles" => ROLES,
+        "customresourcedefinitions" => DEFINITIONS,
         "rolebindings" | "clusterrolebindings" => ROLE_BINDINGS,
         "pods" => PODS,
         "services" => SERVICES,
@@ -118,11 +129,9 @@ pub(super) fn cells(kind: &str, object: &Value, now: Timestamp) -> Vec<Value> {
             let entries = view.len("/data") + view.len("/binaryData");
             vec![name, json!(entries), age]
         }
-        "ServiceAccount" => vec![name, json!(view.len("/secrets")), age],
         "Lease" => vec![name, view.text("/spec/holderIdentity"), age],
-        "Role" | "ClusterRole" | "CustomResourceDefinition" => {
-            vec![name, view.text("/metadata/creationTimestamp")]
-        }
+        "Role" | "ClusterRole" => vec![name, view.text("/metadata/creationTimestamp")],
+        "CustomResourceDefinition" => view.definition(name),
         "RoleBinding" | "ClusterRoleBinding" => view.role_binding(name, age),
         "Pod" => view.pod(name, age),
         "Service" => view.service(name, age),
@@ -204,6 +213,32 @@ impl View<'_> {
     fn names(&self, path: &str, field: &str) -> String {
         let names: Vec<&str> = self.list(path).filter_map(|c| c.get(field)?.as_str()).collect();
         names.join(",")
+    }
+
+    fn definition(&self, name: Value) -> Vec<Value> {
+        let versions: Vec<String> = self
+            .list("/spec/versions")
+            .map(|version| {
+                let stored = version.get("storage") == Some(&Value::Bool(true));
+                let name = version.get("name").and_then(Value::as_str).unwrap_or_default();
+                format!("{name}{}", if stored { "(storage)" } else { "" })
+            })
+            .collect();
+        let short_names: Vec<&str> = self.list("/spec/names/shortNames").filter_map(Value::as_str).collect();
+        let established = self.list("/status/conditions").any(|condition| {
+            condition.get("type") == Some(&json!("Established"))
+                && condition.get("status") == Some(&json!("True"))
+        });
+        vec![
+            name,
+            self.text("/spec/scope"),
+            json!(versions.join(",")),
+            self.age("/metadata/creationTimestamp"),
+            self.text("/spec/group"),
+            self.text("/spec/names/kind"),
+            json!(short_names.join(",")),
+            json!(established),
+        ]
     }
 
     fn role_binding(&self, name: Value, age: Value) -> Vec<Value> {

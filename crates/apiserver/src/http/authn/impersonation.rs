@@ -8,7 +8,7 @@ use super::{AUTHENTICATED, Identity, service_account};
 use crate::{
     http::authorize,
     rbac::{Attributes, UserInfo},
-    status::ApiStatus,
+    status::{ApiStatus, go_quote},
     store::Store,
 };
 
@@ -25,7 +25,11 @@ pub(crate) fn impersonated(
 ) -> Result<Arc<Identity>, ApiStatus> {
     let Some(wanted) = wanted(headers)? else { return Ok(caller) };
     for attributes in needed(&wanted) {
-        authorize::check(store, &caller, &attributes)?;
+        authorize::check(store, &caller, &attributes).map_err(|denied| {
+            // The real server asks for the newer, narrower permission too, and tells of that.
+            let newer = newer_permission(&attributes).map(|newer| authorize::check(store, &caller, &newer));
+            newer.and_then(Result::err).unwrap_or(denied)
+        })?;
     }
     Ok(Arc::new(with_implied_groups(wanted)))
 }
@@ -40,9 +44,14 @@ fn wanted(headers: &HeaderMap) -> Result<Option<Identity>, ApiStatus> {
     let Some(username) = texts(USER).into_iter().next().filter(|name| !name.is_empty()) else {
         let incomplete = !groups.is_empty() || uid.is_some() || !extra.is_empty();
         return if incomplete {
-            let message =
-                "requested groups, uid or extra without impersonating a user name: set Impersonate-User too";
-            Err(ApiStatus::bad_request(message))
+            let listed: Vec<String> = groups.iter().map(|group| go_quote(group)).collect();
+            let groups =
+                if listed.is_empty() { "(nil)".to_owned() } else { format!("{{{}}}", listed.join(", ")) };
+            Err(ApiStatus::bad_request(format!(
+                "requested &user.DefaultInfo{{Name:\"\", UID:{}, Groups:[]string{groups}, Extra:map[string][]string(nil)}} \
+                 without impersonating a user name",
+                go_quote(uid.as_deref().unwrap_or_default()),
+            )))
         } else {
             Ok(None)
         };
@@ -82,6 +91,23 @@ fn needed(wanted: &Identity) -> Vec<Attributes> {
         values.iter().map(move |value| of("authentication.k8s.io", "userextras", key, "", value))
     });
     std::iter::once(user).chain(groups).chain(uid).chain(extra).collect()
+}
+
+/// What only allows to act as a user, without groups and more (constrained impersonation).
+fn newer_permission(attributes: &Attributes) -> Option<Attributes> {
+    match attributes {
+        Attributes::Resource { resource, subresource, name, namespace, .. } if resource == "users" => {
+            Some(Attributes::Resource {
+                verb: "impersonate:user-info".to_owned(),
+                group: "authentication.k8s.io".to_owned(),
+                resource: resource.clone(),
+                subresource: subresource.clone(),
+                name: name.clone(),
+                namespace: namespace.clone(),
+            })
+        }
+        _ => None,
+    }
 }
 
 fn service_account_parts(username: &str) -> Option<(&str, &str)> {

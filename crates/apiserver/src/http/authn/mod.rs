@@ -69,6 +69,16 @@ pub struct Identity {
 pub const AUTHENTICATED: &str = "system:authenticated";
 
 impl Identity {
+    /// Somebody who presented no credential.
+    pub(crate) fn anonymous() -> Self {
+        let user = UserInfo {
+            username: "system:anonymous".to_owned(),
+            groups: vec!["system:unauthenticated".to_owned()],
+            uid: None,
+        };
+        Self { user, extra: BTreeMap::new() }
+    }
+
     /// `user`, who has shown to be it, and is therefore in [`AUTHENTICATED`] too.
     pub fn authenticated(mut user: UserInfo) -> Self {
         if !user.groups.iter().any(|group| group == AUTHENTICATED) {
@@ -130,13 +140,14 @@ impl Authenticator {
         tokens.insert(digest_of(token.reveal()), Arc::new(identity));
     }
 
-    /// The caller of a request with these headers; 401 unless a valid token came with it.
+    /// The caller of a request with these headers: whom its token belongs to, anonymous without one. 401 for a token
+    /// that is not valid.
     pub(crate) fn authenticate(
         &self,
         headers: &HeaderMap,
         store: &Store,
     ) -> Result<Arc<Identity>, ApiStatus> {
-        let token = bearer_token(headers).ok_or_else(ApiStatus::unauthorized)?;
+        let Some(token) = bearer_token(headers) else { return Ok(Arc::new(Identity::anonymous())) };
         let accepted = self.review(token, store).map_err(|_| ApiStatus::unauthorized())?;
         let for_this_server =
             accepted.audiences.is_none_or(|audiences| audiences.iter().any(|a| a == self.signer.issuer()));

@@ -130,6 +130,7 @@ pub(crate) fn issue_token(
     let mut answer = TokenRequest { metadata: request.metadata, ..TokenRequest::default() };
     answer.metadata.name = Some(name.to_owned());
     answer.metadata.namespace = Some(namespace.to_owned());
+    answer.metadata.uid = Some(account.uid().to_owned());
     answer.metadata.creation_timestamp = Some(Time(whole_seconds(now)));
     answer.spec = Some(k8s_openapi::api::authentication::v1::TokenRequestSpec {
         audiences: Some(audiences),

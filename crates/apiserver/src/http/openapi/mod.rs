@@ -169,7 +169,9 @@ pub(super) fn answer(call: &Call<'_>, path: &[&str]) -> ApiResponse {
         return with_etag(call, "application/json", documents.index().to_string());
     }
     let path = path.join("/");
-    let Some(document) = documents.by_path.get(&path) else { return response::page_not_found() };
+    let Some(document) = documents.by_path.get(&path) else {
+        return response::nothing_found();
+    };
     match call.query.text("hash") {
         Some(hash) if hash != document.hash => moved(&path, &document.hash),
         hash => of_document(document, hash.is_some()),

@@ -236,7 +236,7 @@ impl<'v> Node<'v> {
                 if rule.uses_old_self {
                     context.add_variable_from_value("oldSelf", rule.old_self(old.clone()));
                 }
-                if let Err(error) = rule.check(&context, schema, path) {
+                if let Err(error) = rule.check(&context, self.value, path) {
                     errors.push(*error);
                 }
             }
@@ -261,20 +261,19 @@ impl Rule {
     fn check(
         &self,
         context: &Context<'_>,
-        schema: &Schema,
+        value: &Value,
         path: &FieldPath<'_>,
     ) -> Result<(), Box<FieldError>> {
-        let type_name = json!(schema.schema_type.as_str());
         let words = match execute(&self.program, context) {
             Ok(CelValue::Bool(true)) => return Ok(()),
-            Ok(CelValue::Bool(false)) => return Err(Box::new(self.failure(context, &type_name, path))),
+            Ok(CelValue::Bool(false)) => return Err(Box::new(self.failure(context, value, path))),
             Ok(_) => format!("rule must evaluate to a bool: {}", self.title()),
             Err(error) => self.execution_error(&error),
         };
-        Err(Box::new(FieldError::invalid(path, &type_name, words)))
+        Err(Box::new(refused(path.to_string(), value, words)))
     }
 
-    fn failure(&self, context: &Context<'_>, type_name: &Value, path: &FieldPath<'_>) -> FieldError {
+    fn failure(&self, context: &Context<'_>, value: &Value, path: &FieldPath<'_>) -> FieldError {
         let detail = self.evaluated_message(context).unwrap_or_else(|| self.default_message());
         let field = match &self.field_path {
             Some(below) => path.field(below).to_string(),
@@ -283,8 +282,8 @@ impl Rule {
         match self.reason {
             Some(FieldErrorType::Forbidden) => FieldError::forbidden(field, detail),
             Some(FieldErrorType::Required) => FieldError::required(field, detail),
-            Some(FieldErrorType::Duplicate) => FieldError::duplicate(field, type_name),
-            _ => FieldError::invalid(field, type_name, detail),
+            Some(FieldErrorType::Duplicate) => FieldError::duplicate(field, value),
+            _ => refused(field, value, detail),
         }
     }
 
@@ -319,6 +318,14 @@ impl Rule {
             other => other.to_string(),
         };
         format!("{words} evaluating rule: {}", self.title())
+    }
+}
+
+/// Plain values are repeated, objects and lists are not.
+fn refused(field: String, value: &Value, detail: String) -> FieldError {
+    match value {
+        Value::Object(_) | Value::Array(_) => FieldError::invalid_unshown(field, detail),
+        plain => FieldError::invalid(field, plain, detail),
     }
 }
 
@@ -360,7 +367,7 @@ mod tests {
             (
                 json!([{"rule": "self.a <= self.b"}]),
                 json!({"a": 3, "b": 2}),
-                vec!["spec: Invalid value: \"object\": failed rule: self.a <= self.b"],
+                vec!["spec: Invalid value: failed rule: self.a <= self.b"],
             ),
             (
                 json!([{"rule": "self.a <= self.b", "message": "a must not exceed b", "fieldPath": ".a",
@@ -371,17 +378,17 @@ mod tests {
             (
                 json!([{"rule": "self.a <= self.b", "messageExpression": "'a is ' + string(self.a)"}]),
                 json!({"a": 3, "b": 2}),
-                vec!["spec: Invalid value: \"object\": a is 3"],
+                vec!["spec: Invalid value: a is 3"],
             ),
             (
                 json!([{"rule": "self.a <= self.b", "message": "static", "messageExpression": "self.name"}]),
                 json!({"a": 3, "b": 2}),
-                vec!["spec: Invalid value: \"object\": static"],
+                vec!["spec: Invalid value: static"],
             ),
             (
                 json!([{"rule": "self.a > 0"}]),
                 json!({}),
-                vec!["spec: Invalid value: \"object\": no such key: a evaluating rule: self.a > 0"],
+                vec!["spec: Invalid value: no such key: a evaluating rule: self.a > 0"],
             ),
             (json!([{"rule": "!has(self.a) || self.a > 0"}]), json!({}), none.to_vec()),
             (json!([{"rule": "self.ratio > 0.5"}]), json!({"ratio": 1}), none.to_vec()),
@@ -405,12 +412,12 @@ mod tests {
         let (one, two) = (json!({"spec": {"a": 1}}), json!({"spec": {"a": 2}}));
         assert_eq!(findings(&schema, &one, None), Vec::<String>::new());
         assert_eq!(findings(&schema, &one, Some(&one)), Vec::<String>::new());
-        assert_eq!(findings(&schema, &two, Some(&one)), ["spec: Invalid value: \"object\": a is immutable"]);
+        assert_eq!(findings(&schema, &two, Some(&one)), ["spec: Invalid value: a is immutable"]);
         let optional = spec(&json!([{
             "rule": "oldSelf.hasValue() || self.a == 1", "optionalOldSelf": true, "message": "starts at 1"
         }]));
         assert_eq!(findings(&optional, &one, None), Vec::<String>::new());
-        assert_eq!(findings(&optional, &two, None), ["spec: Invalid value: \"object\": starts at 1"]);
+        assert_eq!(findings(&optional, &two, None), ["spec: Invalid value: starts at 1"]);
         assert_eq!(findings(&optional, &two, Some(&one)), Vec::<String>::new());
     }
 
@@ -424,7 +431,7 @@ mod tests {
         }}});
         let old = json!({"list": [{"name": "x", "v": 5}, {"name": "y", "v": 1}]});
         let new = json!({"list": [{"name": "y", "v": 2}, {"name": "x", "v": 4}, {"name": "z", "v": 0}]});
-        assert_eq!(findings(&schema, &new, Some(&old)), ["list[1]: Invalid value: \"object\": v only grows"]);
+        assert_eq!(findings(&schema, &new, Some(&old)), ["list[1]: Invalid value: v only grows"]);
     }
 
     #[test]
@@ -447,7 +454,7 @@ mod tests {
         assert_eq!(findings(&schema, &object("x", 1), None), Vec::<String>::new());
         assert_eq!(
             findings(&schema, &object("y", 0), None),
-            ["<nil>: Invalid value: \"object\": named", "spec: Invalid value: \"object\": positive"]
+            ["<nil>: Invalid value: named", "spec: Invalid value: positive"]
         );
     }
 

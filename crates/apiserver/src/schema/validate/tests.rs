@@ -32,7 +32,10 @@ fn each_rule_has_the_words_of_the_real_server() {
         (
             json!({"type": "integer"}),
             json!(1.5),
-            vec!["spec: Invalid value: \"number\": spec in body must be of type integer: \"number\""],
+            vec![
+                "spec: Invalid value: \"number\": spec in body must be of type integer: \"number\"",
+                "<nil>: Invalid value: \"\": Checked value must be of type integer (default format) in spec",
+            ],
         ),
         (json!({"type": "number"}), json!(1), none.to_vec()),
         (

@@ -60,7 +60,11 @@ fn every_built_in_can_be_written_and_is_typed() {
             json!({"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}}),
         ),
         (gvr("coordination.k8s.io", "v1", "leases"), json!({})),
-        (gvr("events.k8s.io", "v1", "events"), json!({"regarding": {"namespace": "default"}, "note": "n"})),
+        (
+            gvr("events.k8s.io", "v1", "events"),
+            json!({"regarding": {"namespace": "default"}, "note": "n", "reportingController": "me", "reportingInstance": "me-1",
+                "action": "Testing", "reason": "Tested", "eventTime": "2030-01-01T00:00:00.000000Z", "type": "Normal"}),
+        ),
         (gvr("policy", "v1", "poddisruptionbudgets"), json!({"spec": {"maxUnavailable": 1}})),
         (gvr("rbac.authorization.k8s.io", "v1", "clusterrolebindings"), json!({"roleRef": role_ref})),
         (gvr("rbac.authorization.k8s.io", "v1", "rolebindings"), json!({"roleRef": role_ref})),
@@ -88,7 +92,8 @@ fn both_groups_show_the_same_events() {
     let (core, new) = (gvr("", "v1", "events"), gvr("events.k8s.io", "v1", "events"));
     let made = cluster.make(&new, json!({
         "metadata": {"name": "e"}, "regarding": {"kind": "Pod", "name": "p", "namespace": "default"}, "note": "hello",
-        "reportingController": "me", "type": "Normal"
+        "reportingController": "me", "reportingInstance": "me-1", "action": "Testing", "reason": "Tested",
+        "eventTime": "2030-01-01T00:00:00.000000Z", "type": "Normal"
     }));
     assert_eq!(made.value()["apiVersion"], json!("events.k8s.io/v1"));
     let shown = cluster.look(&core, "e").unwrap().value();

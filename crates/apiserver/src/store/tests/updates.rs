@@ -84,7 +84,7 @@ fn the_path_and_the_object_must_agree() {
     );
     assert_eq!(
         put(json!({"metadata": {"name": "x", "namespace": "other"}})).2,
-        "the namespace of the object (other) does not match the namespace on the URL (default)"
+        "the namespace of the provided object does not match the namespace sent on the request"
     );
     let uid = put(json!({"metadata": {"name": "x", "uid": "other"}}));
     assert_eq!((uid.0, uid.1), (409, "Conflict"));
@@ -118,15 +118,12 @@ fn what_an_update_cannot_change() {
     let same =
         put(json!({"metadata": {"creationTimestamp": "2000-01-01T00:00:00Z", "generation": 9}})).unwrap();
     assert_eq!(same.object, first, "ignored");
-    for (patch, field) in [
-        (json!({"metadata": {"name": "y"}}), "metadata.name"),
-        (json!({"metadata": {"uid": "z"}}), "metadata.uid"),
-    ] {
-        let status = put(patch).unwrap_err();
-        assert_eq!(status.code, 422);
-        assert!(status.message.contains(&format!("{field}: Invalid value")), "{}", status.message);
-        assert!(status.message.ends_with("field is immutable"), "{}", status.message);
-    }
+    let status = put(json!({"metadata": {"uid": "z"}})).unwrap_err();
+    assert_eq!(status.code, 422);
+    assert!(status.message.contains("metadata.uid: Invalid value"), "{}", status.message);
+    assert!(status.message.ends_with("field is immutable"), "{}", status.message);
+    let renamed = put(json!({"metadata": {"name": "y"}})).unwrap_err();
+    assert_eq!(renamed.message, "the name of the object (y) does not match the name on the URL (x)");
     assert_eq!(
         refusal(put(json!({"metadata": {"namespace": "y"}}))).2,
         "the namespace of the provided object does not match the namespace sent on the request"
