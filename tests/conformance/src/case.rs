@@ -47,7 +47,7 @@ pub struct Step {
     source: Vec<String>,
     /// How to ask.
     pub directives: Directives,
-    /// What to ask; none for `@read`.
+    /// What to ask; none for `@read` and `@create`.
     pub request: Option<RequestText>,
     /// What a real server answered.
     pub recorded: Vec<String>,
@@ -77,6 +77,8 @@ pub struct Directives {
     pub open: Option<String>,
     /// `@read NAME N`: read this many events of an open watch.
     pub read: Option<(String, usize)>,
+    /// `@create FILE`: create every object of a file of manifests, named from the checkout's top.
+    pub create: Option<String>,
     /// `@only POINTER…`: record these parts of the body; `*` stands for every element.
     pub only: Vec<String>,
 }
@@ -229,8 +231,9 @@ impl Step {
                 Some(request) => request.continue_with(line, &mut head_ended).map_err(fail)?,
             }
         }
-        if step.request.is_none() && step.directives.read.is_none() {
-            return Err((lines[0].0, "a step needs a request, or @read".to_owned()));
+        let directives = &step.directives;
+        if step.request.is_none() && directives.read.is_none() && directives.create.is_none() {
+            return Err((lines[0].0, "a step needs a request, @read or @create".to_owned()));
         }
         Ok(step)
     }
@@ -289,6 +292,7 @@ impl Directives {
             ("@events", [count]) => self.events = Some(number(count)?),
             ("@open", [name]) => self.open = Some((*name).to_owned()),
             ("@read", [name, count]) => self.read = Some(((*name).to_owned(), number(count)?)),
+            ("@create", [file]) => self.create = Some((*file).to_owned()),
             ("@only", [_, ..]) => self.only = arguments.iter().map(|&word| word.to_owned()).collect(),
             _ => return Err(format!("{line:?} is no directive, or lacks arguments")),
         }

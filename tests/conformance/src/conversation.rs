@@ -2,6 +2,7 @@
 
 use crate::case::{Case, RequestText, Step, Until};
 use crate::client::{Answer, Client, ClientError, Stream};
+use crate::manifests;
 use crate::normalize::Names;
 use crate::render;
 use http::{HeaderMap, StatusCode, header};
@@ -81,6 +82,9 @@ impl<'a> Conversation<'a> {
             let events = self.events(&mut stream, Some(*count)).await?;
             self.open.insert(name.clone(), stream);
             return Ok(events);
+        }
+        if let Some(file) = &directives.create {
+            return manifests::create(self.client, file, self.patience).await;
         }
         let request = step.request.as_ref().ok_or("nothing to ask")?;
         if !directives.each.is_empty() {

@@ -17,6 +17,7 @@ mod case;
 mod client;
 mod conversation;
 mod differences;
+mod manifests;
 mod normalize;
 mod render;
 mod suite;
