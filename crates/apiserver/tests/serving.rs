@@ -37,13 +37,27 @@ async fn resources_want_credentials_and_probes_do_not() {
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": "Unauthorized",
         "reason": "Unauthorized", "code": 401,
     });
-    for token in ["", "Bearer wrong", "Bearer a.b.c", "Basic YWRtaW46YWRtaW4="] {
-        for path in ["/api/v1/namespaces", "/api", "/openapi/v3"] {
-            let request =
-                Request::get(path).header(header::AUTHORIZATION, token).body(Full::default()).unwrap();
-            let answer = json(http1.send_request(request).await.unwrap()).await;
-            assert_eq!(answer, (StatusCode::UNAUTHORIZED, unauthorized.clone()), "{token:?} {path}");
-        }
+    let paths = ["/api/v1/namespaces", "/api", "/openapi/v3"];
+    let get = |path: &str, token: &str| {
+        Request::get(path).header(header::AUTHORIZATION, token).body(Full::default()).unwrap()
+    };
+    for (token, path) in
+        ["Bearer wrong", "Bearer a.b.c"].into_iter().flat_map(|token| paths.map(|path| (token, path)))
+    {
+        let answer = json(http1.send_request(get(path, token)).await.unwrap()).await;
+        assert_eq!(answer, (StatusCode::UNAUTHORIZED, unauthorized.clone()), "{token:?} {path}");
+    }
+    // Without a token one is anonymous, who may do nothing.
+    for (token, path) in
+        ["", "Basic YWRtaW46YWRtaW4="].into_iter().flat_map(|token| paths.map(|path| (token, path)))
+    {
+        let (status, body) = json(http1.send_request(get(path, token)).await.unwrap()).await;
+        assert_eq!(
+            (status, &body["reason"]),
+            (StatusCode::FORBIDDEN, &json!("Forbidden")),
+            "{token:?} {path}"
+        );
+        assert!(body["message"].as_str().unwrap().contains("User \"system:anonymous\" cannot "), "{body}");
     }
     for (path, body) in [("/healthz", "ok"), ("/livez", "ok"), ("/readyz", "ok")] {
         let request = Request::get(path).body(Full::default()).unwrap();
