@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Times that each write is overtaken.
-const TIMES: u32 = 3;
+const TIMES: usize = 3;
 
 /// Overtakes the first few updates and deletions of every object.
 #[derive(Clone, Default)]
-pub struct Overtaker(Arc<Mutex<BTreeMap<String, u32>>>);
+pub struct Overtaker(Arc<Mutex<BTreeMap<String, Vec<u32>>>>);
 
 impl Overtaker {
     /// Clients whose writes are overtaken by the clusters' administrators.
@@ -26,7 +26,7 @@ impl Overtaker {
         Faults::meddle(move |number, method, path| {
             let (overtaker, [management, remote]) = (overtaker.clone(), clients.clone());
             async move {
-                if method != Method::POST && overtaker.is_due(&method, &path) {
+                if method != Method::POST && overtaker.is_due(number, &method, &path) {
                     let object = ObjectPath::parse(&path).expect("a path of one object");
                     let client = if object.is_in_management() { management } else { remote };
                     object.overtake(client, number, &method).await;
@@ -36,16 +36,18 @@ impl Overtaker {
         })
     }
 
-    /// How often the writes to each `<method> <path>` have been overtaken.
-    pub fn counts(&self) -> BTreeMap<String, u32> {
+    /// The numbers (from 1) of the writes to each `<method> <path>` that have been overtaken.
+    pub fn overtaken(&self) -> BTreeMap<String, Vec<u32>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn is_due(&self, method: &Method, path: &str) -> bool {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(format!("{method} {path}")).or_default();
-        let is_due = *count < TIMES;
-        *count += u32::from(is_due);
+    fn is_due(&self, number: u32, method: &Method, path: &str) -> bool {
+        let mut overtaken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let numbers = overtaken.entry(format!("{method} {path}")).or_default();
+        let is_due = numbers.len() < TIMES;
+        if is_due {
+            numbers.push(number);
+        }
         is_due
     }
 }
