@@ -1,5 +1,5 @@
-//! The recorded answers are those of a real kube-apiserver, which is built first when it is not in the cache: five
-//! minutes on two cores. That the embedded server gives the same ones is among the tests.
+//! The recorded answers are those of a real kube-apiserver, and issuer and agents do their work on it. It is built first
+//! when it is not in the cache: five minutes on two cores. That the embedded server does the same is among the tests.
 
 use super::test_suite::Totals;
 use crate::failure::Failure;
@@ -29,7 +29,16 @@ fn against_real_server(
     let command = Logged::cargo(
         workspace,
         "conformance",
-        ["test", "--workspace", "--locked", "--test", "kube_apiserver"],
+        [
+            "test",
+            "--workspace",
+            "--locked",
+            "--no-fail-fast",
+            "--test",
+            "kube_apiserver",
+            "--test",
+            "processes_real",
+        ],
     )
     .env(Binaries::VARIABLE, binaries.directory());
     let advice = "see what the server answers now; if that is right, record it with `cargo xtask rig record` and read the diff";
