@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that does not work should stop")]
 
-#[path = "../tests/fixture/mod.rs"]
+#[allow(dead_code, reason = "tests use more of it")]
+#[path = "../tests/it/fixture.rs"]
 mod fixture;
 
 use std::time::{Duration, Instant};

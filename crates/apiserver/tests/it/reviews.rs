@@ -1,21 +1,17 @@
 //! Who may do what, and who is who: RBAC on every request, ServiceAccount tokens, and the review APIs.
 
-#![allow(clippy::unwrap_used, reason = "what does not work fails its test")]
-
-mod fixture;
-
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
 
+use crate::fixture::{admin, ask};
 use bytes::Bytes;
 use certmesh_apiserver::{
     BearerToken, Cluster, Server,
     rbac::UserInfo,
     store::{Store, StoreConfig, seeded_random},
 };
-use fixture::{admin, ask};
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;

@@ -1,7 +1,5 @@
 //! An intent goes, and with it what only served it: the certificate in place stays until somebody says otherwise.
 
-#![allow(clippy::unwrap_used, reason = "a story ends where it is surprised")]
-
 use certmesh_api::certificates::IssuedCertificate;
 use certmesh_api::multicluster::KubernetesCluster;
 use certmesh_api::names::{annotations, finalizers};

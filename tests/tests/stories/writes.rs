@@ -1,7 +1,5 @@
 //! Writes are what an API server has fewest of: they are counted, on the way to a certificate and in quiet times.
 
-#![allow(clippy::unwrap_used, reason = "a story ends where it is surprised")]
-
 use certmesh_api::certificates::ObjectRef;
 use certmesh_api::names::annotations;
 use certmesh_tests::{Faults, Fleet, HOUR, Inventory, intent, stop};

@@ -1,7 +1,5 @@
 //! A Secret that is not ours is never touched; a person can hand it over; what is ours is repaired when somebody spoils it.
 
-#![allow(clippy::unwrap_used, reason = "a story ends where it is surprised")]
-
 use certmesh_api::certificates::IssuedCertificate;
 use certmesh_api::names::{annotations, secret_types};
 use certmesh_api::secrets;

@@ -1,11 +1,7 @@
 //! What a client learns about the server before it asks for anything.
 
-#![allow(clippy::unwrap_used, reason = "what does not work fails its test")]
-
-mod fixture;
-
+use crate::fixture::{admin, ask, widgets_crd};
 use certmesh_apiserver::Cluster;
-use fixture::{admin, ask, widgets_crd};
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};

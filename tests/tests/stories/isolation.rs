@@ -1,8 +1,6 @@
 //! What happens to one cluster delays no other; the intents of the one that cannot be reached say so, and go on by
 //! themselves when it comes back.
 
-#![allow(clippy::unwrap_used, reason = "a story ends where it is surprised")]
-
 use certmesh_api::certificates::IssuedCertificate;
 use certmesh_api::multicluster::KubernetesCluster;
 use certmesh_api::names::annotations;

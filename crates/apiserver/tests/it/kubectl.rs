@@ -2,10 +2,6 @@
 //!
 //! kubectl is taken from `$KUBECTL` or the `PATH`. Without one these tests fail and say how to get it.
 
-#![allow(clippy::unwrap_used, reason = "what does not work fails its test")]
-
-mod fixture;
-
 use std::{
     path::PathBuf,
     process::{Command, Output, Stdio},
@@ -13,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use fixture::{serve, widgets_crd};
+use crate::fixture::{serve, widgets_crd};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -24,7 +20,7 @@ use tokio::{
 struct Kubectl {
     program: PathBuf,
     directory: PathBuf,
-    served: fixture::Served,
+    served: crate::fixture::Served,
 }
 
 impl Drop for Kubectl {

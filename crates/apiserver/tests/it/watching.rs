@@ -1,17 +1,13 @@
 //! Watches and the reflectors built on them: order, bookmarks, timeouts, 410, reconnects, many at once.
 
-#![allow(clippy::unwrap_used, reason = "what does not work fails its test")]
-
-mod fixture;
-
 use std::{sync::Arc, time::Duration};
 
+use crate::fixture::{admin, ask, serve};
 use certmesh_apiserver::{
     Cluster,
     http::ResponseBody,
     store::{Limits, Store, StoreConfig, seeded_random},
 };
-use fixture::{admin, ask, serve};
 use futures::StreamExt;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -271,7 +267,7 @@ async fn a_thousand_watches_all_see_a_change() {
 async fn a_watch_of_a_resource_that_is_taken_away_ends() {
     let cluster = Cluster::new("c").unwrap();
     let crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    admin(&cluster, "POST", crds, fixture::widgets_crd()).await;
+    admin(&cluster, "POST", crds, crate::fixture::widgets_crd()).await;
     let request = Request::get("/apis/example.com/v1/widgets?watch=1").body(Full::default()).unwrap();
     let body = ask(&cluster, Cluster::admin(), request).await.into_body();
     let watching = tokio::spawn(all_lines(body));

@@ -1,8 +1,6 @@
 //! Intents and signing CAs that are wrong: each is refused where people look, with what to do about it; nothing is made
 //! or overwritten for it; corrected, it becomes a certificate without a restart.
 
-#![allow(clippy::unwrap_used, reason = "a story ends where it is surprised")]
-
 use certmesh_api::certificates::{
     CertificateRotationState, IntermediateCertificateAuthority, IssuedCertificate, IssuedCertificateSpec,
     ObjectRef, RootCertificateAuthority,

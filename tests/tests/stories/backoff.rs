@@ -1,8 +1,6 @@
 //! What is refused is asked for again, ever more rarely; what a person corrects is tried at once; whatever keeps asking
 //! for new certificates gets one in ten minutes.
 
-#![allow(clippy::unwrap_used, reason = "a story ends where it is surprised")]
-
 use certmesh_api::certificates::{CertificateRequest, IssuedCertificate};
 use certmesh_api::names::annotations;
 use certmesh_api::secrets;

@@ -1,12 +1,10 @@
 //! Clusters over TLS: both HTTP versions, credentials, bounds, and a shutdown that leaves nothing hanging.
 
-mod fixture;
-
 use std::time::Duration;
 
+use crate::fixture::{json, serve};
 use bytes::Bytes;
 use certmesh_apiserver::{Cluster, http::MAX_BODY_BYTES, rbac::UserInfo};
-use fixture::{json, serve};
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;

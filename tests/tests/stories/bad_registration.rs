@@ -1,8 +1,6 @@
 //! Registrations that are wrong: each says so on the KubernetesCluster and on every intent for it, with what to do;
 //! corrected, the cluster is served without a restart.
 
-#![allow(clippy::unwrap_used, reason = "a story ends where it is surprised")]
-
 use certmesh_api::certificates::IssuedCertificate;
 use certmesh_api::manifests::RemoteIssuer;
 use certmesh_api::multicluster::{KubernetesCluster, KubernetesClusterSpec};

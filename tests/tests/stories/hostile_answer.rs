@@ -1,8 +1,6 @@
 //! Whoever rules a remote cluster, or has stolen the issuer's token for it, writes answers of their own: the agent
 //! stores none that is not exactly the certificate that it asked for.
 
-#![allow(clippy::unwrap_used, reason = "a story ends where it is surprised")]
-
 use certmesh_api::certificates::{CertificateRequest, IssuedCertificate, ObjectRef};
 use certmesh_apiserver::Cluster;
 use certmesh_tests::forger::{Forger, answer, key_of, new_key};

@@ -1,12 +1,8 @@
 //! Every verb over HTTP, in the forms that clients ask for.
 
-#![allow(clippy::unwrap_used, reason = "what does not work fails its test")]
-
-mod fixture;
-
+use crate::fixture::{admin, ask, widgets_crd};
 use bytes::Bytes;
 use certmesh_apiserver::Cluster;
-use fixture::{admin, ask, widgets_crd};
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};

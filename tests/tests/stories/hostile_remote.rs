@@ -1,8 +1,6 @@
 //! Whoever rules a remote cluster edits copies and requests as they like: nothing gets signed but a key under the
 //! intent's identity, and what people read in the management cluster stays harmless.
 
-#![allow(clippy::unwrap_used, reason = "a story ends where it is surprised")]
-
 use certmesh_api::certificates::{
     CertificateRequest, CertificateRequestState, IssuedCertificate, KeyAlgorithmName, ObjectRef,
 };

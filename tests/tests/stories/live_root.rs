@@ -1,7 +1,5 @@
 //! The roots that a living cluster trusts are never swapped without a person's word.
 
-#![allow(clippy::unwrap_used, reason = "a story ends where it is surprised")]
-
 use certmesh_api::certificates::{
     CertificateRotationState, IssuedCertificate, ObjectRef, RootCertificateAuthority,
 };

@@ -1,0 +1,10 @@
+//! A served cluster, asked over HTTP as clients of Kubernetes ask.
+#![allow(clippy::unwrap_used, reason = "what does not work fails its test")]
+
+mod discovery;
+mod fixture;
+mod kubectl;
+mod reviews;
+mod serving;
+mod verbs;
+mod watching;
