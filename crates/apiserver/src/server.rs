@@ -3,14 +3,18 @@
 //! ```text
 //!  accept ──▶ TLS handshake (bounded in time) ──▶ hyper (h1 | h2) ──▶ ApiService of the listener's cluster
 //!     │                                             ▲
-//!     └── at most `max_connections` at once         └── shutdown: watches end, idle connections close, the rest
+//!     └── at most `max_connections` at once         ├── ended unless a request comes in time, and answers are read
+//!                                                   └── shutdown: watches end, idle connections close, the rest
 //!                                                       finish or are cut off after `shutdown_grace`
 //! ```
 
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,13 +27,23 @@ use thiserror::Error;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
 use crate::{cluster::Cluster, http::ApiService, serving_tls};
+
+/// Bytes of a request's head, as the real server has it: selectors and lists of impersonated groups can be long.
+const MAX_HEAD_BYTES: u32 = 1 << 20;
+
+/// Fields in the head of an HTTP/1.1 request. The real server has no such limit, and nobody sends as many.
+const MAX_HEADERS: usize = 500;
+
+/// Bytes of answers that wait in memory for the reader of one HTTP/2 stream. A connection may have a thousand.
+const MAX_UNREAD_BYTES: usize = 64 * 1024;
 
 /// What bounds a server's work. The defaults suit tests and demonstrations on one machine.
 #[derive(Debug, Clone)]
@@ -39,7 +53,8 @@ pub struct Limits {
     /// Time for a TLS handshake.
     pub handshake_timeout: Duration,
     /// Time for the head of a request, counted from the end of the one before, so it is also how long an idle HTTP/1.1
-    /// connection is kept. Longer than the 90 s after which clients close idle connections themselves.
+    /// connection is kept, and how long a new connection of either version may take to ask for something. Longer than the
+    /// 90 s after which clients close idle connections themselves.
     pub header_timeout: Duration,
     /// How often an HTTP/2 connection is pinged, and thereby how soon a half-open one is noticed.
     pub keep_alive_interval: Duration,
@@ -209,22 +224,53 @@ impl Connection {
         let handshake = timeout(self.limits.handshake_timeout, self.tls.accept(stream));
         let Some(stream) = self.stopping.run_until_cancelled(handshake).await else { return Ok(()) };
         let stream = stream??;
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.header_timeout);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .keep_alive_interval(self.limits.keep_alive_interval)
-            // As kube-apiserver: enough for a client that watches everything over one connection.
-            .max_concurrent_streams(1000);
-        let connection =
-            builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.service));
+        let asked = Arc::new(AtomicBool::new(false));
+        let service = self.service.map_request({
+            let asked = Arc::clone(&asked);
+            move |request| {
+                asked.store(true, Ordering::Relaxed);
+                request
+            }
+        });
+        let builder = protocols(&self.limits);
+        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let mut connection = std::pin::pin!(connection);
         tokio::select! {
             biased;
             result = connection.as_mut() => return result,
             () = self.stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+            () = silence(&asked, self.limits.header_timeout) => {
+                return Err("no request came, so the client is taken to be gone".into());
+            }
         }
         connection.await
     }
+}
+
+/// Ends when nothing was asked in time. hyper looks at the clock only once it has seen which version a client speaks.
+async fn silence(asked: &AtomicBool, limit: Duration) {
+    sleep(limit).await;
+    if asked.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Both versions of HTTP, bounded.
+fn protocols(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(limits.keep_alive_interval)
+        .max_header_list_size(MAX_HEAD_BYTES)
+        .max_send_buf_size(MAX_UNREAD_BYTES)
+        // As kube-apiserver: enough for a client that watches everything over one connection.
+        .max_concurrent_streams(1000);
+    builder
 }

@@ -63,6 +63,12 @@ pub const MAX_BODY_BYTES: usize = 3 * 1024 * 1024;
 /// Time for a request body to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How much of a body that is too large is read for the client's sake.
+const DISCARDED_BYTES: usize = 4 * MAX_BODY_BYTES;
+
+/// Time for that.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Answers the requests of one cluster: a tower service, to be served over a connection or called in process.
 #[derive(Clone, Debug)]
 pub struct ApiService {
@@ -183,13 +189,21 @@ where
     let too_large = || ApiStatus::request_entity_too_large(format!("limit is {MAX_BODY_BYTES}"));
     let announced =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let mut body = std::pin::pin!(body);
     if announced.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
+        // Who waits for `100 Continue` listens already.
+        if !parts.headers.contains_key(header::EXPECT) {
+            discard(body).await;
+        }
         return Err(too_large());
     }
-    let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await;
-    match collected {
+    let whole = Limited::new(body.as_mut(), MAX_BODY_BYTES).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            discard(body).await;
+            Err(too_large())
+        }
         Ok(Err(error)) => Err(ApiStatus::bad_request(format!("cannot read the request body: {error}"))),
         Err(_) => Err(ApiStatus::new(
             408,
@@ -197,6 +211,24 @@ where
             format!("the request body did not arrive within {} s", BODY_TIMEOUT.as_secs()),
         )),
     }
+}
+
+/// Reads on for a while, keeping nothing. A client that is still sending does not listen: it would see its connection close
+/// and never the answer that says why.
+async fn discard<B>(mut body: Pin<&mut B>)
+where
+    B: Body<Data = Bytes>,
+{
+    let mut left = DISCARDED_BYTES;
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await
+            && left > 0
+        {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        }
+    };
+    // Whoever takes longer does without the answer.
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, reading).await;
 }
 
 impl<B> tower::Service<Request<B>> for ApiService

@@ -1,6 +1,9 @@
 //! The query string of a request: one place that knows parameter names and how Kubernetes reads their values.
 
-use std::time::Duration;
+use std::{
+    num::{IntErrorKind, ParseIntError},
+    time::Duration,
+};
 
 use thiserror::Error;
 
@@ -14,12 +17,14 @@ pub(crate) struct Query {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum QueryError {
     /// Not an integer where one is needed.
-    #[error("strconv.ParseInt: parsing {value:?}: invalid syntax")]
+    #[error("strconv.ParseInt: parsing {value:?}: {}", if *.too_large { "value out of range" } else { "invalid syntax" })]
     NotAnInteger {
         /// Parameter name.
         parameter: &'static str,
         /// What was sent.
         value: String,
+        /// Whether it is an integer, but one of more than 64 bits.
+        too_large: bool,
     },
 }
 
@@ -62,14 +67,21 @@ impl Query {
     pub(crate) fn integer(&self, parameter: &'static str) -> Result<Option<i64>, QueryError> {
         self.text(parameter)
             .map(|value| {
-                value.parse().map_err(|_| QueryError::NotAnInteger { parameter, value: value.to_owned() })
+                value.parse().map_err(|error: ParseIntError| QueryError::NotAnInteger {
+                    parameter,
+                    value: value.to_owned(),
+                    too_large: matches!(error.kind(), IntErrorKind::PosOverflow | IntErrorKind::NegOverflow),
+                })
             })
             .transpose()
     }
 
-    /// A duration in whole seconds; negative ones count as absent, as upstream treats `timeoutSeconds`.
+    /// A duration in whole seconds. As upstream treats `timeoutSeconds`, 0 counts as absent and negative ones are over at
+    /// once; nothing takes longer than a year.
     pub(crate) fn seconds(&self, parameter: &'static str) -> Result<Option<Duration>, QueryError> {
-        Ok(self.integer(parameter)?.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs))
+        const YEAR: u64 = 366 * 24 * 60 * 60;
+        let seconds = self.integer(parameter)?.filter(|seconds| *seconds != 0);
+        Ok(seconds.map(|seconds| Duration::from_secs(u64::try_from(seconds).unwrap_or(0).min(YEAR))))
     }
 
     /// Whether a collection `GET` is a watch.
@@ -120,6 +132,22 @@ mod tests {
         assert_eq!(Query::parse("limit=").integer("limit"), Ok(None));
         let error = Query::parse("limit=x").integer("limit").unwrap_err();
         assert_eq!(error.to_string(), r#"strconv.ParseInt: parsing "x": invalid syntax"#);
-        assert_eq!(Query::parse("timeoutSeconds=-1").seconds("timeoutSeconds"), Ok(None));
+        let error = Query::parse("limit=99999999999999999999").integer("limit").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            r#"strconv.ParseInt: parsing "99999999999999999999": value out of range"#
+        );
+    }
+
+    /// `timeoutSeconds=9223372036854775807` was added to the time of day as it was, which no clock can hold.
+    #[test]
+    fn durations_fit_the_clock() {
+        let seconds = |text: &str| Query::parse(text).seconds("timeoutSeconds").unwrap();
+        assert_eq!(seconds("timeoutSeconds=5"), Some(Duration::from_secs(5)));
+        assert_eq!(seconds("timeoutSeconds=-1"), Some(Duration::ZERO));
+        assert_eq!(seconds("timeoutSeconds=0"), None);
+        assert_eq!(seconds(""), None);
+        let longest = seconds("timeoutSeconds=9223372036854775807").unwrap();
+        assert!(std::time::Instant::now().checked_add(longest).is_some());
     }
 }

@@ -124,9 +124,7 @@ impl State {
         let revision = self.revision + 1;
         let object = Arc::new(StoredObject::new(object, definition, revision));
         let size = object.size();
-        if object.json().len() > self.limits.object_bytes {
-            return Err(etcd_error("etcdserver: request is too large"));
-        }
+        check_size(object.json().len(), self.limits.object_bytes)?;
         if self.bytes + size > self.limits.total_bytes {
             return Err(etcd_error("etcdserver: mvcc: database space exceeded"));
         }
@@ -174,6 +172,22 @@ impl State {
         self.forget_owners(&definition.internals.storage, &key, &last);
         Some(last)
     }
+}
+
+/// The largest message that the real server's etcd client sends.
+const ETCD_MESSAGE_BYTES: usize = 2 << 20;
+
+/// Objects beyond the limit are refused by etcd; those that do not even fit a message, by its client.
+fn check_size(bytes: usize, limit: usize) -> Result<(), ApiStatus> {
+    if bytes <= limit {
+        return Ok(());
+    }
+    if bytes <= ETCD_MESSAGE_BYTES {
+        return Err(etcd_error("etcdserver: request is too large"));
+    }
+    Err(etcd_error(&format!(
+        "rpc error: code = ResourceExhausted desc = trying to send message larger than max ({bytes} vs. {ETCD_MESSAGE_BYTES})"
+    )))
 }
 
 /// Errors of the real server's storage come through without a reason.

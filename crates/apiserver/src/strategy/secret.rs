@@ -88,7 +88,7 @@ impl Strategy for ConfigMaps {
             bytes += decoded_len(value);
         }
         if bytes > MAX_BYTES {
-            errors.push(FieldError::too_long("", MAX_BYTES));
+            errors.push(FieldError::too_long("[]", MAX_BYTES));
         }
     }
 

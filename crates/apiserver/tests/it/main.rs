@@ -1,6 +1,7 @@
 //! A served cluster, asked over HTTP as clients of Kubernetes ask.
 #![allow(clippy::unwrap_used, reason = "what does not work fails its test")]
 
+mod bounds;
 mod discovery;
 mod fixture;
 mod kubectl;
