@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// Where a process is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,24 @@ pub struct Sent {
 /// Done before a write reaches the API server; gets its number (from 1), method and path.
 type Meddle = dyn Fn(u32, Method, String) -> BoxFuture<'static, ()> + Send + Sync;
 
+/// Which writes are meant, by method and path.
+type Meant = dyn Fn(&Method, &str) -> bool + Send + Sync;
+
+/// A write that is held up on its way, and everything after it.
+struct Hold {
+    number: u32,
+    is_meant: Box<Meant>,
+    seen: AtomicU32,
+    stage: watch::Sender<Stage>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Before,
+    Held,
+    After,
+}
+
 /// Counts the writes of a process, over all its clients, and lets something happen at them.
 #[derive(Clone, Default)]
 pub struct Faults {
@@ -43,6 +61,7 @@ pub struct Faults {
 struct Inner {
     crash_at: Option<CrashPoint>,
     meddle: Option<Box<Meddle>>,
+    hold: Option<Hold>,
     writes: AtomicU32,
     sent: Mutex<Vec<Sent>>,
     crashed: AtomicBool,
@@ -60,6 +79,26 @@ impl Faults {
         meddle: impl Fn(u32, Method, String) -> BoxFuture<'static, ()> + Send + Sync + 'static,
     ) -> Self {
         Self { inner: Arc::new(Inner { meddle: Some(Box::new(meddle)), ..Inner::default() }) }
+    }
+
+    /// Nothing of this process gets through from its Nth write of this kind (from 1) until [`go_on`](Self::go_on). That
+    /// write is on its way already and arrives then, whether the process still waits for it or not.
+    pub fn held_at(number: u32, is_meant: impl Fn(&Method, &str) -> bool + Send + Sync + 'static) -> Self {
+        let stage = watch::Sender::new(Stage::Before);
+        let hold = Hold { number, is_meant: Box::new(is_meant), seen: AtomicU32::new(0), stage };
+        Self { inner: Arc::new(Inner { hold: Some(hold), ..Inner::default() }) }
+    }
+
+    /// Whether a write is being held up.
+    pub fn is_held(&self) -> bool {
+        self.inner.hold.as_ref().is_some_and(|hold| *hold.stage.borrow() == Stage::Held)
+    }
+
+    /// Lets what is held up go on.
+    pub fn go_on(&self) {
+        if let Some(hold) = &self.inner.hold {
+            hold.stage.send_replace(Stage::After);
+        }
     }
 
     /// How many writes have been sent, events and reviews aside.
@@ -94,6 +133,7 @@ impl Faults {
         if self.inner.crashed.load(Ordering::SeqCst) {
             return never().await;
         }
+        self.not_held().await;
         let number = if is_write(&request) { self.record(&request) } else { 0 };
         if self.inner.crash_at == Some(CrashPoint::Before(number)) {
             return self.die().await;
@@ -101,12 +141,41 @@ impl Faults {
         if let Some(meddle) = self.inner.meddle.as_ref().filter(|_| number > 0) {
             meddle(number, request.method().clone(), request.uri().path().to_owned()).await;
         }
-        let response = client.send(request).await?;
+        let response = if number > 0 && self.holds(&request) {
+            let late = self.clone();
+            let sending = tokio::spawn(async move {
+                late.not_held().await;
+                let response = client.send(request).await?;
+                late.record_answer(number, response.status().as_u16());
+                Ok::<_, kube::Error>(response)
+            });
+            sending.await.map_err(|error| kube::Error::Service(error.into()))??
+        } else {
+            client.send(request).await?
+        };
         self.record_answer(number, response.status().as_u16());
         if self.inner.crash_at == Some(CrashPoint::After(number)) {
             return self.die().await;
         }
         Ok(response)
+    }
+
+    /// Whether this is the write that is held up.
+    fn holds(&self, request: &Request<Body>) -> bool {
+        let Some(hold) = &self.inner.hold else { return false };
+        let is_meant = (hold.is_meant)(request.method(), request.uri().path());
+        let holds = is_meant && hold.seen.fetch_add(1, Ordering::SeqCst) + 1 == hold.number;
+        if holds {
+            hold.stage.send_replace(Stage::Held);
+        }
+        holds
+    }
+
+    async fn not_held(&self) {
+        if let Some(hold) = &self.inner.hold {
+            // The sender lives as long as `self`.
+            let _ = hold.stage.subscribe().wait_for(|stage| *stage != Stage::Held).await;
+        }
     }
 
     /// The number of this write.

@@ -18,8 +18,8 @@ use certmesh_apiserver::{Cluster, Limits, Server};
 use certmesh_controllers::agent::{self, AgentConfig};
 use certmesh_controllers::issuer::{self, Connector, IssuerConfig};
 use certmesh_controllers::{
-    Clock, IssuanceLog, KeyMaker, KubeconfigRefusal, Metrics, Readiness, client_from_secret, connect,
-    parse_kubeconfig,
+    Clock, ElectionConfig, IssuanceLog, KeyMaker, KubeconfigRefusal, Metrics, Readiness, Timing,
+    client_from_secret, connect, parse_kubeconfig,
 };
 use certmesh_x509::{CertificateAuthority, KeyAlgorithm, PrivateKey, SerialNumber};
 use jiff::Timestamp;
@@ -226,9 +226,34 @@ impl Fleet {
 
     /// Starts the issuer under its own rights, with another way to connect to clusters.
     pub async fn run_issuer_with(&self, faults: &Faults, connect: Connector) -> Running {
-        let client = self.client(&self.management, Cluster::service_account(HOME, Issuer::NAME)).await;
         let stop = CancellationToken::new();
-        let config = IssuerConfig {
+        let config = self.issuer_config(self.issuers_client().await, faults, connect);
+        Running { task: tokio::spawn(issuer::run(config, stop.clone())), stop }
+    }
+
+    /// Starts an issuer that works while it is elected, with its own way to the management cluster.
+    pub async fn run_elected_issuer(&self, identity: &str, faults: &Faults, link: &Link) -> Running {
+        let client = link.wrap(self.issuers_client().await);
+        let stop = CancellationToken::new();
+        let config = self.issuer_config(client, faults, self.connector(faults));
+        let election = ElectionConfig {
+            client: config.client.clone(),
+            lease: ObjectRef::new(HOME, Issuer::NAME),
+            identity: identity.to_owned(),
+            timing: Timing::default(),
+            clock: config.clock.clone(),
+            metrics: config.metrics.clone(),
+            readiness: config.readiness.clone(),
+        };
+        Running { task: tokio::spawn(issuer::run_elected(config, election, stop.clone())), stop }
+    }
+
+    async fn issuers_client(&self) -> Client {
+        self.client(&self.management, Cluster::service_account(HOME, Issuer::NAME)).await
+    }
+
+    fn issuer_config(&self, client: Client, faults: &Faults, connect: Connector) -> IssuerConfig {
+        IssuerConfig {
             namespace: HOME.to_owned(),
             agent_namespace: HOME.to_owned(),
             client: faults.wrap(client),
@@ -238,8 +263,7 @@ impl Fleet {
             readiness: Readiness::default(),
             connect,
             issuance_log: IssuanceLog::new(self.issuance_log.clone()),
-        };
-        Running { task: tokio::spawn(issuer::run(config, stop.clone())), stop }
+        }
     }
 
     fn connector(&self, faults: &Faults) -> Connector {

@@ -48,6 +48,13 @@ pub struct ClusterLabels {
     pub cluster: String,
 }
 
+/// Labels of a lease.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct LeaseLabels {
+    /// Namespace and name.
+    pub lease: String,
+}
+
 /// Labels of a pass.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct PassLabels {
@@ -74,6 +81,8 @@ pub struct Metrics {
     pub stored_after: Histogram,
     /// 1 while a registered cluster's watches work, else 0.
     pub cluster_connected: Family<ClusterLabels, Gauge>,
+    /// 1 while this replica leads, 0 while it follows; nothing where no leader is elected.
+    pub leader: Family<LeaseLabels, Gauge>,
 }
 
 impl Default for Metrics {
@@ -93,6 +102,8 @@ impl Default for Metrics {
         registry.register("stored_after_seconds", "From request to the issued Secret", stored_after.clone());
         let cluster_connected = Family::default();
         registry.register("cluster_connected", "Whether a cluster's watches work", cluster_connected.clone());
+        let leader = Family::default();
+        registry.register("leader", "Whether this replica leads", leader.clone());
         Self {
             registry: Arc::new(registry),
             reasons: Arc::default(),
@@ -103,6 +114,7 @@ impl Default for Metrics {
             signed_after,
             stored_after,
             cluster_connected,
+            leader,
         }
     }
 }

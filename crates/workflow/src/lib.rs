@@ -28,6 +28,7 @@
 //! | [`trust`] | chain and roots at each step of a root rotation, and their fingerprint |
 //! | [`agent`] | the remote cluster's side: key, request, answer, issued Secret, report |
 //! | [`issuer`] | the management cluster's side: copy, signature or refusal, mirrored status |
+//! | [`lease`] | which of several replicas works |
 //! | [`schedule`] | when to renew, to try again, to warn of a CA's end |
 
 pub mod agent;
@@ -36,6 +37,7 @@ mod decision;
 pub mod examine;
 mod issuance;
 pub mod issuer;
+pub mod lease;
 pub mod need;
 mod object;
 pub mod schedule;

@@ -126,7 +126,7 @@ pub fn authority_end(now: Timestamp, authority: &Certificate) -> AuthorityEnd {
 }
 
 /// A number in [0, 1) that is always the same for the same text.
-fn share(text: &str) -> f64 {
+pub(crate) fn share(text: &str) -> f64 {
     let [a, b, c, d, ..] = *Fingerprint::of(text.as_bytes()).as_bytes();
     f64::from(u32::from_be_bytes([a, b, c, d])) / (f64::from(u32::MAX) + 1.0)
 }

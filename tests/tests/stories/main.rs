@@ -14,6 +14,7 @@ mod hostile_answer;
 mod hostile_remote;
 mod isolation;
 mod issue;
+mod leader;
 mod live_root;
 mod renewal;
 mod rights;

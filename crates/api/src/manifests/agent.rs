@@ -64,6 +64,7 @@ impl Agent {
             component: "agent",
             image: &self.image,
             command: "agent",
+            elects: false,
         };
         Manifest::of(&controller.deployment())
     }

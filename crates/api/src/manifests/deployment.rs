@@ -1,4 +1,4 @@
-//! The Deployment of a controller: one replica, no rights on its node, nothing to write to.
+//! The Deployment of a controller: no rights on its node, nothing to write to.
 
 use super::{labels, metadata, within};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
@@ -25,6 +25,8 @@ pub(super) struct Controller<'a> {
     pub(super) image: &'a str,
     /// The subcommand of `certmesh`.
     pub(super) command: &'a str,
+    /// Whether its replicas elect a leader. Then a new one may start beside the old one, and any number may run.
+    pub(super) elects: bool,
 }
 
 impl Controller<'_> {
@@ -33,14 +35,20 @@ impl Controller<'_> {
             LabelSelector { match_labels: Some(labels(self.component)), ..LabelSelector::default() };
         let spec = DeploymentSpec {
             replicas: Some(1),
-            // Two at once would do no harm, only work twice; but the old one must not outlive the new one's rollout.
-            strategy: Some(DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None }),
+            strategy: Some(self.strategy()),
             selector,
             template: PodTemplateSpec { metadata: Some(self.pod_metadata()), spec: Some(self.pod()) },
             ..DeploymentSpec::default()
         };
         let deployment = Deployment { metadata: metadata(self.name, self.component), spec, status: None };
         within(self.namespace, deployment)
+    }
+
+    /// Two at once would do no harm, only work twice; but unless they elect a leader, the old one must not outlive the new
+    /// one's rollout.
+    fn strategy(&self) -> DeploymentStrategy {
+        let type_ = if self.elects { "RollingUpdate" } else { "Recreate" };
+        DeploymentStrategy { type_: Some(type_.to_owned()), rolling_update: None }
     }
 
     fn pod_metadata(&self) -> ObjectMeta {
@@ -82,10 +90,11 @@ impl Controller<'_> {
             format!("--metrics-addr=0.0.0.0:{METRICS_PORT}"),
             "--log-format=json".to_owned(),
         ];
+        let election = self.elects.then(|| "--leader-elect".to_owned());
         Container {
             name: self.component.to_owned(),
             image: Some(self.image.to_owned()),
-            args: Some(arguments.into()),
+            args: Some(arguments.into_iter().chain(election).collect()),
             env: Some(vec![own_namespace()]),
             ports: Some(vec![port("health", HEALTH_PORT), port("metrics", METRICS_PORT)]),
             liveness_probe: Some(probe("/healthz")),

@@ -50,6 +50,7 @@ impl Issuer {
             component: "issuer",
             image: &self.image,
             command: "issuer",
+            elects: true,
         };
         Manifest::of(&controller.deployment())
     }

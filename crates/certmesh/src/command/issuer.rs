@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use certmesh_api::names::well_known;
+use certmesh_api::{certificates::ObjectRef, manifests::Issuer, names::well_known};
 use certmesh_controllers::{
-    Clock, IssuanceLog,
+    Clock, ElectionConfig, IssuanceLog, Timing,
     issuer::{self, Connector, IssuerConfig},
 };
+use jiff::Timestamp;
 
 use super::controller::{self, Health, ListenOptions};
 use crate::{
@@ -40,6 +41,12 @@ pub(crate) struct Options {
     /// File to which the issuance log is appended. Default: stdout
     #[arg(long, value_name = "FILE")]
     issuance_log: Option<PathBuf>,
+    /// Work only while this replica leads, so that another takes over when it is gone
+    ///
+    /// The replicas share Lease `certmesh-issuer` in the issuer's namespace: one of them works, the others wait, and take
+    /// over within 20 s when it is lost, at once when it shuts down.
+    #[arg(long)]
+    leader_elect: bool,
     #[command(flatten)]
     listen: ListenOptions,
     #[command(flatten)]
@@ -63,8 +70,34 @@ pub(crate) fn run(options: &Options) -> Result<Exit, Failure> {
             issuance_log,
         };
         tracing::info!(namespace = options.namespace, "issuer starts");
-        controller::run(issuer::run(config, stop.clone()), &options.listen, &health, stop).await
+        let run = async {
+            if options.leader_elect {
+                issuer::run_elected(config.clone(), election(&config), stop.clone()).await;
+            } else {
+                issuer::run(config.clone(), stop.clone()).await;
+            }
+        };
+        controller::run(Box::pin(run), &options.listen, &health, stop.clone()).await
     })
+}
+
+fn election(config: &IssuerConfig) -> ElectionConfig {
+    ElectionConfig {
+        client: config.client.clone(),
+        lease: ObjectRef::new(&config.namespace, Issuer::NAME),
+        identity: identity(),
+        timing: Timing::default(),
+        clock: config.clock.clone(),
+        metrics: config.metrics.clone(),
+        readiness: config.readiness.clone(),
+    }
+}
+
+/// Names this start of this process: the pod, as people know it, and what no other start of it has.
+fn identity() -> String {
+    let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "issuer".to_owned());
+    let nanoseconds = Timestamp::now().as_nanosecond();
+    format!("{host}_{}_{nanoseconds:x}", std::process::id())
 }
 
 fn issuance_log(path: Option<&Path>) -> Result<IssuanceLog, Failure> {

@@ -17,6 +17,7 @@ use crate::cache::{Cache, Change, watch_config};
 use crate::clock::Clock;
 use crate::deadline::limited;
 use crate::driver::{Driver, Trigger};
+use crate::election::{ElectionConfig, Term, while_elected};
 use crate::events::Events;
 use crate::health::Readiness;
 use crate::issuance_log::IssuanceLog;
@@ -43,6 +44,7 @@ const PASSES_PER_CLUSTER: usize = 16;
 const CONNECTS: usize = 16;
 
 /// What an issuer needs.
+#[derive(Clone)]
 pub struct IssuerConfig {
     /// The issuer's namespace: signing CAs, kubeconfigs and KubernetesClusters live there.
     pub namespace: String,
@@ -77,6 +79,14 @@ impl Connector {
         F: Future<Output = Result<Client, KubeconfigRefusal>> + Send + 'static,
     {
         Self(Arc::new(move |secret| connect(secret).boxed()))
+    }
+
+    /// The same, for as long as the term lasts.
+    fn within(self, term: Term) -> Self {
+        Self::new(move |secret| {
+            let (connector, term) = (self.clone(), term.clone());
+            async move { Ok(term.fence((connector.0)(secret).await?)) }
+        })
     }
 
     async fn connect(&self, secret: Arc<Secret>) -> Result<Client, KubeconfigRefusal> {
@@ -129,6 +139,22 @@ impl Shared {
 
 fn route(connected: &Connected, unconnected: &Trigger<ObjectRef>, intent: ObjectRef) {
     connected.trigger(&intent.namespace).unwrap_or_else(|| unconnected.clone()).now(intent);
+}
+
+/// Runs an issuer whenever this replica leads, until `stop`.
+pub async fn run_elected(config: IssuerConfig, election: ElectionConfig, stop: CancellationToken) {
+    while_elected(election, stop, |term| {
+        let client = term.fence(config.client.clone());
+        let connect = config.connect.clone().within(term.clone());
+        let metrics = config.metrics.clone();
+        let issuer = run(IssuerConfig { client, connect, ..config.clone() }, term.stop());
+        async move {
+            issuer.await;
+            // Who follows is connected to no cluster, and that is no alarm.
+            metrics.cluster_connected.clear();
+        }
+    })
+    .await;
 }
 
 /// Runs an issuer until `stop`; passes that have begun are finished.

@@ -18,6 +18,7 @@ mod deletion;
 mod guards;
 mod hostile;
 mod journey;
+mod lease;
 mod needs;
 mod never;
 mod properties;
