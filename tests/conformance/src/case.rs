@@ -14,6 +14,9 @@
 //!   ~ 415
 //! ```
 //!
+//! In a request, `$rv`, `$old` and `$uid` are the last and the first seen version and the uid of the object at its path;
+//! of a collection, `$more` is how its last list continues.
+//!
 //! Lines that begin with `#` are comments.
 
 use crate::differences;
@@ -47,7 +50,7 @@ pub struct Step {
     source: Vec<String>,
     /// How to ask.
     pub directives: Directives,
-    /// What to ask; none for `@read` and `@create`.
+    /// What to ask; none for `@read`, `@drain` and `@create`.
     pub request: Option<RequestText>,
     /// What a real server answered.
     pub recorded: Vec<String>,
@@ -77,6 +80,8 @@ pub struct Directives {
     pub open: Option<String>,
     /// `@read NAME N`: read this many events of an open watch.
     pub read: Option<(String, usize)>,
+    /// `@drain NAME OBJECT`: read the events of an open watch up to the first of this object.
+    pub drain: Option<(String, String)>,
     /// `@create FILE`: create every object of a file of manifests, named from the checkout's top.
     pub create: Option<String>,
     /// `@only POINTER…`: record these parts of the body; `*` stands for every element.
@@ -204,6 +209,27 @@ fn push_line(out: &mut String, prefix: &str, line: &str) {
     writeln!(out, "{prefix}{line}").expect("a String takes everything");
 }
 
+impl Case {
+    /// A case made by a program, from the text of its steps.
+    pub(crate) fn generated(name: String, steps: &[String]) -> Result<Self, String> {
+        let step = |text: &String| {
+            let lines: Vec<(usize, &str)> = text.lines().map(|line| (0, line)).collect();
+            Step::parse(&lines).map_err(|(_, problem)| problem)
+        };
+        let steps = steps.iter().map(step).collect::<Result<_, _>>()?;
+        Ok(Self { name, prose: Vec::new(), steps })
+    }
+
+    /// The case as it would stand in a file, with these answers.
+    pub(crate) fn print_with(&self, answers: &[Vec<String>]) -> String {
+        let mut case = self.clone();
+        for (step, answer) in case.steps.iter_mut().zip(answers) {
+            step.recorded.clone_from(answer);
+        }
+        CaseFile { preamble: Vec::new(), cases: vec![case] }.print()
+    }
+}
+
 impl Step {
     fn parse(lines: &[(usize, &str)]) -> Result<Self, (usize, String)> {
         let mut step = Self::default();
@@ -232,8 +258,9 @@ impl Step {
             }
         }
         let directives = &step.directives;
-        if step.request.is_none() && directives.read.is_none() && directives.create.is_none() {
-            return Err((lines[0].0, "a step needs a request, @read or @create".to_owned()));
+        let is_whole = directives.read.is_some() || directives.drain.is_some() || directives.create.is_some();
+        if step.request.is_none() && !is_whole {
+            return Err((lines[0].0, "a step needs a request, @read, @drain or @create".to_owned()));
         }
         Ok(step)
     }
@@ -292,6 +319,7 @@ impl Directives {
             ("@events", [count]) => self.events = Some(number(count)?),
             ("@open", [name]) => self.open = Some((*name).to_owned()),
             ("@read", [name, count]) => self.read = Some(((*name).to_owned(), number(count)?)),
+            ("@drain", [name, object]) => self.drain = Some(((*name).to_owned(), (*object).to_owned())),
             ("@create", [file]) => self.create = Some((*file).to_owned()),
             ("@only", [_, ..]) => self.only = arguments.iter().map(|&word| word.to_owned()).collect(),
             _ => return Err(format!("{line:?} is no directive, or lacks arguments")),

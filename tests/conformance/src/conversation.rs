@@ -24,6 +24,8 @@ pub struct Conversation<'a> {
     case: &'a Case,
     names: Names,
     open: HashMap<String, Stream>,
+    /// What was last seen of objects, by path.
+    seen: HashMap<String, Seen>,
     /// How long `@until` asks, and a new namespace is waited for.
     patience: Duration,
 }
@@ -32,7 +34,14 @@ impl<'a> Conversation<'a> {
     /// Before the first word.
     pub fn new(client: &'a Client, case: &'a Case, patience: Duration) -> Self {
         let literals: Vec<&str> = case.steps.iter().flat_map(Step::source).map(String::as_str).collect();
-        Self { client, case, names: Names::new(literals.join("\n")), open: HashMap::new(), patience }
+        Self {
+            client,
+            case,
+            names: Names::new(literals.join("\n")),
+            open: HashMap::new(),
+            seen: HashMap::new(),
+            patience,
+        }
     }
 
     /// The answers to all steps, in lines.
@@ -83,6 +92,10 @@ impl<'a> Conversation<'a> {
             self.open.insert(name.clone(), stream);
             return Ok(events);
         }
+        if let Some((name, object)) = &directives.drain {
+            let mut stream = self.open.remove(name).ok_or_else(|| format!("no watch {name:?} is open"))?;
+            return self.events_until(&mut stream, object).await;
+        }
         if let Some(file) = &directives.create {
             return manifests::create(self.client, file, self.patience).await;
         }
@@ -113,7 +126,7 @@ impl<'a> Conversation<'a> {
         Ok(self.whole(&answer, &directives.only))
     }
 
-    async fn for_each(&self, request: &RequestText, each: &[String]) -> Result<Vec<String>, String> {
+    async fn for_each(&mut self, request: &RequestText, each: &[String]) -> Result<Vec<String>, String> {
         let mut statuses = Vec::new();
         for it in each {
             statuses.push(self.ask(request, it).await?.status.as_str().to_owned());
@@ -121,7 +134,7 @@ impl<'a> Conversation<'a> {
         Ok(vec![statuses.join(" ")])
     }
 
-    async fn ask_until(&self, request: &RequestText, until: &Until) -> Result<Answer, String> {
+    async fn ask_until(&mut self, request: &RequestText, until: &Until) -> Result<Answer, String> {
         let deadline = Instant::now() + self.patience;
         loop {
             let answer = self.ask(request, "").await?;
@@ -132,9 +145,34 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    async fn ask(&self, request: &RequestText, it: &str) -> Result<Answer, String> {
+    async fn ask(&mut self, request: &RequestText, it: &str) -> Result<Answer, String> {
         let FilledIn { target, headers, body } = self.fill_in(request, it)?;
-        self.client.send(&request.method, &target, &headers, body).await.map_err(shown)
+        let answer = self.client.send(&request.method, &target, &headers, body).await.map_err(shown)?;
+        self.note(&target, &answer);
+        Ok(answer)
+    }
+
+    /// Remembers what the answer says of an object, or of a collection.
+    fn note(&mut self, target: &str, answer: &Answer) {
+        let Ok(object) = serde_json::from_slice::<Value>(&answer.body) else { return };
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (name, version) = (text("/metadata/name"), text("/metadata/resourceVersion"));
+        if version.is_empty() {
+            return;
+        }
+        let mut note = |path: String| {
+            let seen = self.seen.entry(path).or_default();
+            if seen.first.is_empty() {
+                version.clone_into(&mut seen.first);
+            }
+            version.clone_into(&mut seen.last);
+            text("/metadata/uid").clone_into(&mut seen.uid);
+            text("/metadata/continue").clone_into(&mut seen.more);
+        };
+        if !name.is_empty() {
+            note(object_path(target, Some(name)));
+        }
+        note(collection_path(target, name));
     }
 
     async fn open_stream(&self, request: &RequestText) -> Result<Stream, String> {
@@ -144,7 +182,15 @@ impl<'a> Conversation<'a> {
 
     /// The request with values for `$ns`, `$it` and names.
     fn fill_in(&self, request: &RequestText, it: &str) -> Result<FilledIn, String> {
-        let fill = |text: &str| self.names.resolve(&text.replace("$ns", &self.case.name).replace("$it", it));
+        let about = request.target.replace("$ns", &self.case.name).replace("$it", it);
+        let seen = self.seen.get(&object_path(&about, None)).cloned().unwrap_or_default();
+        let fill = |text: &str| {
+            let text = text.replace("$ns", &self.case.name).replace("$it", it);
+            let text =
+                text.replace("$rv", &seen.last).replace("$old", &seen.first).replace("$uid", &seen.uid);
+            let text = text.replace("$more", &seen.more);
+            self.names.resolve(&text)
+        };
         let header = |(name, value): &(String, String)| Ok::<_, String>((name.clone(), fill(value)?));
         let headers = request.headers.iter().map(header).collect::<Result<_, _>>()?;
         Ok(FilledIn { target: fill(&request.target)?, headers, body: fill(&request.body)? })
@@ -170,6 +216,22 @@ impl<'a> Conversation<'a> {
             }
         }
         Ok(lines)
+    }
+
+    /// Events up to the first of this object.
+    async fn events_until(&mut self, stream: &mut Stream, object: &str) -> Result<Vec<String>, String> {
+        let mut lines = Vec::new();
+        loop {
+            let Some(event) = stream.line().await.map_err(shown)? else {
+                lines.push("end".to_owned());
+                return Ok(lines);
+            };
+            lines.extend(self.body(&event, &[]));
+            let event: Value = serde_json::from_slice(&event).unwrap_or_default();
+            if event.pointer("/object/metadata/name").and_then(Value::as_str) == Some(object) {
+                return Ok(lines);
+            }
+        }
     }
 
     fn whole(&mut self, answer: &Answer, only: &[String]) -> Vec<String> {
@@ -211,6 +273,34 @@ impl<'a> Conversation<'a> {
     fn value(&mut self, mut value: Value, only: &[String]) -> Vec<String> {
         self.names.apply(&mut value);
         if only.is_empty() { render::json(&value) } else { render::parts(&value, only) }
+    }
+}
+
+/// What was first and last seen of an object or collection: `$old`, `$rv`, `$uid` and `$more` in requests about it.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    first: String,
+    last: String,
+    uid: String,
+    more: String,
+}
+
+/// The path of the collection that an object, if it has a name, or a list came from.
+fn collection_path(target: &str, name: &str) -> String {
+    let path = object_path(target, None);
+    match path.strip_suffix(name).and_then(|path| path.strip_suffix('/')) {
+        Some(collection) if !name.is_empty() => collection.to_owned(),
+        _ => path,
+    }
+}
+
+/// The path of the object that a request is about; of one in a collection, if its name is given.
+fn object_path(target: &str, name: Option<&str>) -> String {
+    let path = target.split('?').next().unwrap_or_default();
+    let path = path.strip_suffix("/status").unwrap_or(path);
+    match name {
+        Some(name) if !path.ends_with(&format!("/{name}")) => format!("{path}/{name}"),
+        _ => path.to_owned(),
     }
 }
 

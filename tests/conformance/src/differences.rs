@@ -44,10 +44,6 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "Whoever may write roles and bindings may write any: nobody of ours may, and tests act as an \
                  administrator.",
     },
-    Difference {
-        id: "warnings-with-errors",
-        reason: "Warnings come with what was written, not with refusals.",
-    },
 ];
 
 /// The difference with this id.

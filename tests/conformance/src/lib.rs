@@ -17,6 +17,7 @@ mod case;
 mod client;
 mod conversation;
 mod differences;
+pub mod generator;
 mod manifests;
 mod normalize;
 mod render;

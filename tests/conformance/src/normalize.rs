@@ -62,6 +62,7 @@ struct Patterns {
     version: Regex,
     name: Regex,
     object: Regex,
+    certificate: Regex,
 }
 
 impl Patterns {
@@ -80,6 +81,7 @@ impl Patterns {
             name: regex("<[a-z]+:[0-9]+>"),
             // An object quoted in a message, in the order of Go's fields or maps.
             object: regex(r#"Invalid value: "(?:\{\\".*\}|map\[.*\])": "#),
+            certificate: regex("(?:-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----\n?)+"),
         }
     }
 }
@@ -87,7 +89,7 @@ impl Patterns {
 /// What a name made from a prefix looks like, for each prefix in the text.
 fn generated_names(literals: &str) -> Vec<Regex> {
     let prefix =
-        Regex::new(r#""generateName": "([^"]*)""#).expect("the pattern is a constant that tests compile");
+        Regex::new(r#""generateName": ?"([^"]*)""#).expect("the pattern is a constant that tests compile");
     let made = |found: Captures<'_>| {
         let pattern = format!("{}[bcdfghjklmnpqrstvwxz2456789]{{5}}", regex::escape(&found[1]));
         Regex::new(&pattern).expect("an escaped prefix and a class")
@@ -201,6 +203,9 @@ impl Names {
             }
         }
         text = self.patterns.object.replace_all(&text, "Invalid value: <object>: ").into_owned();
+        if !self.literals.contains("BEGIN CERTIFICATE") {
+            text = self.patterns.certificate.replace_all(&text, "<certificate>").into_owned();
+        }
         text = self.patterns.address.replace_all(&text, "<address>").into_owned();
         // Where a server keeps an object in etcd is a matter of how it was started.
         text = text.replace("Key: /conformance/", "Key: /registry/");

@@ -11,36 +11,39 @@ use certmesh_rig::Binaries;
 /// Set to record answers instead of comparing them.
 const RECORD: &str = "CONFORMANCE_RECORD";
 
+/// What is run with the real server: the recorded cases, random requests, and issuer and agents as processes.
+const TESTS: &[&str] = &["kube_apiserver", "generated", "processes_real"];
+
 pub(super) fn run(workspace: &Workspace) -> Result<String, Failure> {
-    against_real_server(workspace, |command| command)
+    let output = against_real_server(workspace, TESTS, |command| command)?;
+    let note = Totals::read(&output).note()?;
+    Ok(format!("{note}; {}", random_requests(&output)?))
 }
 
 /// Writes what a real server answers into the cases' files.
 pub(crate) fn record(workspace: &Workspace) -> Result<String, Failure> {
-    against_real_server(workspace, |command| command.env(RECORD, "1"))
+    let output = against_real_server(workspace, &TESTS[..1], |command| command.env(RECORD, "1"))?;
+    Totals::read(&output).note()
 }
 
 fn against_real_server(
     workspace: &Workspace,
+    tests: &[&str],
     prepare: impl FnOnce(Logged<'_>) -> Logged<'_>,
 ) -> Result<String, Failure> {
     let binaries = api_server::locate_or_build(workspace)?;
     // The whole workspace for the sake of its features: with `--package`, cargo would build dependencies again.
-    let command = Logged::cargo(
-        workspace,
-        "conformance",
-        [
-            "test",
-            "--workspace",
-            "--locked",
-            "--no-fail-fast",
-            "--test",
-            "kube_apiserver",
-            "--test",
-            "processes_real",
-        ],
-    )
-    .env(Binaries::VARIABLE, binaries.directory());
-    let advice = "see what the server answers now; if that is right, record it with `cargo xtask rig record` and read the diff";
-    Totals::read(&prepare(command).run(advice)?).note()
+    let arguments = ["test", "--workspace", "--locked", "--no-fail-fast"].into_iter();
+    let tests = tests.iter().flat_map(|test| ["--test", test]);
+    let command = Logged::cargo(workspace, "conformance", arguments.chain(tests))
+        .env(Binaries::VARIABLE, binaries.directory());
+    let advice = "see what the server answers now; if that is right, record it with `cargo xtask rig record` and read the diff; \
+                  CONTRIBUTING.md tells what to do about random requests that are answered differently";
+    prepare(command).run(advice)
+}
+
+/// The line in which the random requests are counted.
+fn random_requests(output: &str) -> Result<&str, Failure> {
+    let line = output.lines().find(|line| line.contains(" random requests, "));
+    line.ok_or_else(|| Failure::new("no random requests were sent", "see that the test `generated` runs"))
 }

@@ -45,17 +45,16 @@ pub(crate) fn list(query: &Query) -> Result<ListOptions, ApiStatus> {
         let detail = "sendInitialEvents is forbidden for list";
         return Err(invalid("ListOptions", FieldError::forbidden("sendInitialEvents", detail)));
     }
-    let resource_version_match = resource_version_match(query)?;
-    if resource_version_match.is_some() && query.text("resourceVersion").is_none() {
-        let detail = "resourceVersionMatch is forbidden unless resourceVersion is provided";
-        return Err(invalid("ListOptions", FieldError::forbidden("resourceVersionMatch", detail)));
-    }
-    if resource_version_match == Some(ResourceVersionMatch::Exact)
-        && query.text("resourceVersion") == Some("0")
-    {
-        let detail = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
-        return Err(invalid("ListOptions", FieldError::forbidden("resourceVersionMatch", detail)));
-    }
+    let (matching, version) = (query.text("resourceVersionMatch"), query.text("resourceVersion"));
+    let forbidden = match (matching, version) {
+        (Some(_), None) => Some("resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        (Some("Exact"), Some("0")) => {
+            Some("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
+        }
+        _ => None,
+    };
+    let forbidden = forbidden.map(|detail| FieldError::forbidden("resourceVersionMatch", detail));
+    let resource_version_match = resource_version_match(query, forbidden.into_iter().collect())?;
     // Means nothing for a list, and is read nevertheless.
     query.integer("timeoutSeconds")?;
     Ok(ListOptions {
@@ -74,7 +73,7 @@ pub(crate) fn watch(query: &Query) -> Result<WatchOptions, ApiStatus> {
         label_selector: label_selector(query)?,
         field_selector: field_selector(query)?,
         resource_version: query.text("resourceVersion").map(str::to_owned),
-        resource_version_match: resource_version_match(query)?,
+        resource_version_match: resource_version_match(query, Vec::new())?,
         allow_bookmarks: query.flag("allowWatchBookmarks"),
         send_initial_events: query.optional_flag("sendInitialEvents"),
     })
@@ -88,19 +87,25 @@ fn field_selector(query: &Query) -> Result<FieldSelector, ApiStatus> {
     query.text("fieldSelector").map_or_else(|| Ok(FieldSelector::default()), FieldSelector::parse)
 }
 
-fn resource_version_match(query: &Query) -> Result<Option<ResourceVersionMatch>, ApiStatus> {
-    match query.text("resourceVersionMatch") {
-        None => Ok(None),
-        Some("Exact") => Ok(Some(ResourceVersionMatch::Exact)),
-        Some("NotOlderThan") => Ok(Some(ResourceVersionMatch::NotOlderThan)),
+/// The match of a list or watch, with all that is wrong with it.
+fn resource_version_match(
+    query: &Query,
+    mut errors: Vec<FieldError>,
+) -> Result<Option<ResourceVersionMatch>, ApiStatus> {
+    let matching = match query.text("resourceVersionMatch") {
+        None => None,
+        Some("Exact") => Some(ResourceVersionMatch::Exact),
+        Some("NotOlderThan") => Some(ResourceVersionMatch::NotOlderThan),
         Some(other) => {
             let supported = ["Exact", "NotOlderThan", ""];
-            Err(invalid(
-                "ListOptions",
-                FieldError::not_supported("resourceVersionMatch", &json!(other), &supported),
-            ))
+            errors.push(FieldError::not_supported("resourceVersionMatch", &json!(other), &supported));
+            None
         }
+    };
+    if errors.is_empty() {
+        return Ok(matching);
     }
+    Err(ApiStatus::invalid(&GroupKind::new(META_GROUP, "ListOptions"), "", &errors))
 }
 
 /// Options of a create (`CreateOptions`), update (`UpdateOptions`) or patch (`PatchOptions`).

@@ -51,7 +51,10 @@ pub(super) fn answer(call: &Call<'_>, request: &ResourceRequest) -> Result<ApiRe
         Some(name) => target.subresource(call, name),
     };
     let deprecation = target.resource.deprecation_warning.as_slice();
-    answer.map(|answer| response::with_warnings(answer, deprecation))
+    match answer {
+        Ok(answer) => Ok(response::with_warnings(answer, deprecation)),
+        Err(status) => Err(status.with_earlier_warnings(deprecation.iter().cloned())),
+    }
 }
 
 /// The answer for a resource or version that is not served: a Status in the groups that are built in, a bare 404 in others.

@@ -135,12 +135,16 @@ pub(crate) fn failure(status: &ApiStatus, encoding: Encoding) -> ApiResponse {
     if retry_after > 0 {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
     }
-    response
+    with_warnings(response, &status.warnings)
 }
 
 /// Adds `Warning: 299 - "…"` headers (RFC 9111's predecessor, RFC 7234 §5.5), which kubectl prints.
+/// Each is said once.
 pub(crate) fn with_warnings(mut response: ApiResponse, warnings: &[String]) -> ApiResponse {
-    for warning in warnings {
+    for (index, warning) in warnings.iter().enumerate() {
+        if warnings[..index].contains(warning) {
+            continue;
+        }
         if let Ok(value) = HeaderValue::from_bytes(format!("299 - {}", quoted_text(warning)).as_bytes()) {
             response.headers_mut().append(header::WARNING, value);
         }

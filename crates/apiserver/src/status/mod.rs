@@ -141,6 +141,8 @@ pub struct ApiStatus {
     pub details: Option<Box<StatusDetails>>,
     /// `metadata.continue`: how to go on with a list whose token has expired.
     pub continue_token: Option<Box<str>>,
+    /// Texts for `Warning` headers: what was noticed before the failure.
+    pub warnings: Vec<String>,
 }
 
 impl fmt::Display for ApiStatus {
@@ -154,7 +156,14 @@ impl std::error::Error for ApiStatus {}
 impl ApiStatus {
     /// A status of any code and reason, without details.
     pub fn new(code: u16, reason: StatusReason, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None, continue_token: None }
+        Self {
+            code,
+            reason,
+            message: message.into(),
+            details: None,
+            continue_token: None,
+            warnings: Vec::new(),
+        }
     }
 
     fn about(code: u16, reason: StatusReason, resource: &GroupResource, name: &str, message: String) -> Self {
@@ -170,6 +179,13 @@ impl ApiStatus {
     #[must_use]
     pub fn with_details(mut self, details: StatusDetails) -> Self {
         self.details = Some(Box::new(details));
+        self
+    }
+
+    /// Puts warnings before those that there are.
+    #[must_use]
+    pub fn with_earlier_warnings(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
+        self.warnings.splice(0..0, warnings);
         self
     }
 

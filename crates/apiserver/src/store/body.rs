@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{FieldValidation, ObjectBody};
 use crate::meta::object_meta::{self, Object};
+use crate::patch::Patch;
 use crate::resource::{GroupKind, ResourceDefinition, is_built_in_kind};
 use crate::status::{ApiStatus, FieldError, go_quote};
 use crate::strategy::{cannot_handle, convert_event, text_at};
@@ -43,6 +44,7 @@ pub(super) fn read(
 pub(super) fn read_patched(
     definition: &ResourceDefinition,
     mut object: Object,
+    patch: &Patch,
     validation: FieldValidation,
 ) -> Result<Read, ApiStatus> {
     if object.values().any(|value| nests_deeper(value, MAX_DEPTH)) {
@@ -50,7 +52,9 @@ pub(super) fn read_patched(
             "the patched object nests deeper than {MAX_DEPTH} levels"
         )));
     }
+    let is_strategic = matches!(patch, Patch::StrategicMerge(_));
     let refused = |object: &Object, error: String| {
+        let error = if is_strategic { converter_error(error) } else { error };
         let patched = Value::Object(object.clone()).to_string();
         let error = FieldError::invalid("patch", &json!(patched), error);
         ApiStatus::invalid(&GroupKind::new("", ""), "", &[error])
@@ -90,6 +94,33 @@ fn decoder_error(status: &ApiStatus) -> String {
         .split_once(" cannot be handled as a ")
         .and_then(|(_, rest)| rest.split_once(": "))
         .map_or_else(|| message.clone(), |(_, error)| error.to_owned())
+}
+
+/// What a strategic merge patch makes is not read as JSON but converted, which fails in other words
+/// (`k8s.io/apimachinery/pkg/runtime/converter.go`).
+fn converter_error(error: String) -> String {
+    let Some((found, wanted)) = error
+        .strip_prefix("json: cannot unmarshal ")
+        .and_then(|rest| rest.split_once(" into "))
+        .and_then(|(found, rest)| Some((found, rest.rsplit_once(" of type ")?.1)))
+    else {
+        let is_bytes = error.starts_with("illegal base64");
+        return if is_bytes { format!("error decoding from json: {error}") } else { error };
+    };
+    let found = match found.split(' ').next().unwrap_or_default() {
+        "object" => "map",
+        "array" => "slice",
+        "number" => "int64",
+        other => other,
+    };
+    match wanted {
+        "struct" => format!("cannot restore struct from: {found}"),
+        wanted if wanted.starts_with("map[") => format!("cannot restore map from {found}"),
+        wanted if wanted.starts_with("[]") => format!("cannot restore slice from {found}"),
+        // Go converts numbers to text, as the character of that number; the converter does not.
+        "string" if found == "int64" => "cannot convert int64 to string".to_owned(),
+        scalar => format!("unrecognized type: {scalar}"),
+    }
 }
 
 /// Drops what is unknown, fills in defaults, brings the object into its stored form.

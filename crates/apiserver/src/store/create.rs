@@ -24,7 +24,23 @@ impl Store {
         body: ObjectBody,
         options: &WriteOptions,
     ) -> Result<Written, ApiStatus> {
-        let body::Read { mut object, warnings } = body::read(definition, body, options.field_validation)?;
+        let body::Read { object, warnings } = body::read(definition, body, options.field_validation)?;
+        match self.create_read(definition, namespace, object, options) {
+            Ok(mut written) => {
+                written.warnings.splice(0..0, warnings);
+                Ok(written)
+            }
+            Err(status) => Err(status.with_earlier_warnings(warnings)),
+        }
+    }
+
+    fn create_read(
+        &self,
+        definition: &Arc<ResourceDefinition>,
+        namespace: Option<&str>,
+        mut object: Object,
+        options: &WriteOptions,
+    ) -> Result<Written, ApiStatus> {
         refuse_while_terminating(definition, object_meta::name(&object))?;
         let namespace = namespace.filter(|_| definition.scope == Scope::Namespaced);
         object_meta::match_request_namespace(&mut object, namespace)?;
@@ -47,8 +63,7 @@ impl Store {
                     }
                 }
                 Err(status) => return Err(status),
-                Ok((created, more)) => {
-                    let warnings = warnings.into_iter().chain(more).collect();
+                Ok((created, warnings)) => {
                     let object = created.shown_as(definition);
                     return Ok(Written { object, created: true, warnings });
                 }
@@ -72,8 +87,10 @@ impl Store {
             return Err(ApiStatus::new(500, StatusReason::Unknown, why));
         }
         let warnings = strategy.warnings(&object, None);
-        let stored = self.insert(definition, namespace, object, options.dry_run)?;
-        Ok((stored, warnings))
+        match self.insert(definition, namespace, object, options.dry_run) {
+            Ok(stored) => Ok((stored, warnings)),
+            Err(status) => Err(status.with_earlier_warnings(warnings)),
+        }
     }
 
     /// uid, creation time and a generated name (`FillObjectMetaSystemFields`).

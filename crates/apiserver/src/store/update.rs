@@ -18,7 +18,7 @@ use crate::meta::object_meta::{self, Object};
 use crate::meta::validate;
 use crate::patch::Patch;
 use crate::resource::{GroupKind, ResourceDefinition, Scope};
-use crate::status::{ApiStatus, StatusReason, go_quote};
+use crate::status::{ApiStatus, FieldError, StatusReason, go_quote};
 use crate::strategy::{Change, value_at};
 
 /// What is to become of an object.
@@ -59,15 +59,22 @@ impl Store {
     ) -> Result<Written, ApiStatus> {
         let read = body::read(definition, body.clone(), options.field_validation)?;
         let namespace = namespace.filter(|_| definition.scope == Scope::Namespaced);
-        check_name(&read.object, namespace, name)?;
         let dry_run = options.dry_run;
         let target = Target { definition, namespace, name, subresource, dry_run };
-        match self.guaranteed_update(&target, &Wanted::Whole(&read)) {
+        let updated = check_name(&read.object, namespace, name)
+            .and_then(|()| self.guaranteed_update(&target, &Wanted::Whole(&read)));
+        match updated {
             Err(status) if status.code == 404 && may_create(definition, subresource) => {
+                check_uid_precondition(&target, &read.object, &Object::new())
+                    .map_err(|status| status.with_earlier_warnings(read.warnings))?;
                 // The namespace may be what was not found: creating says so.
-                self.create_object(definition, namespace, body, options)
+                self.create_object(definition, namespace, without_version(body), options)
             }
-            result => result,
+            Err(status) => Err(status.with_earlier_warnings(read.warnings)),
+            Ok(mut written) => {
+                written.warnings.splice(0..0, read.warnings);
+                Ok(written)
+            }
         }
     }
 
@@ -192,6 +199,14 @@ fn check_patched_name(object: &Object, name: &str) -> Result<(), ApiStatus> {
     }
 }
 
+/// Of what is made by an update, a version says nothing.
+fn without_version(mut body: ObjectBody) -> ObjectBody {
+    if let Some(metadata) = body.value.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.shift_remove("resourceVersion");
+    }
+    body
+}
+
 fn may_create(definition: &ResourceDefinition, subresource: Subresource) -> bool {
     subresource == Subresource::None && definition.strategy().behaviour().create_on_update
 }
@@ -209,18 +224,18 @@ fn decide(
     let (mut object, mut warnings) = match wanted {
         Wanted::Whole(read) => {
             check_uid_precondition(target, &read.object, &old)?;
-            (read.object.clone(), read.warnings.clone())
+            (read.object.clone(), Vec::new())
         }
         Wanted::Patched(patch, validation) => {
             let shown = current.shown_as(definition).object();
-            let read = body::read_patched(definition, patched(patch, shown, definition)?, *validation)?;
-            check_patched_name(&read.object, target.name)?;
+            let read =
+                body::read_patched(definition, patched(patch, shown, definition)?, patch, *validation)?;
             (read.object, read.warnings)
         }
     };
-    check_version(target, &mut object, current)?;
-    prepare(target, &mut object, &old)?;
-    check(target, &object, &old)?;
+    if let Err(status) = admit(target, wanted, &mut object, &old, current) {
+        return Err(status.with_earlier_warnings(warnings));
+    }
     warnings.extend(definition.strategy().warnings(&object, Some(&old)));
     let outcome = if emptied_finalizers(&object, &old) {
         Outcome::Remove(object)
@@ -232,14 +247,29 @@ fn decide(
     Ok((outcome, warnings))
 }
 
+/// What is checked of the object as sent or patched, which is completed on the way.
+fn admit(
+    target: &Target<'_>,
+    wanted: &Wanted<'_>,
+    object: &mut Object,
+    old: &Object,
+    current: &StoredObject,
+) -> Result<(), ApiStatus> {
+    if matches!(wanted, Wanted::Patched(..)) {
+        check_patched_name(object, target.name)?;
+    }
+    check_version(target, object, current)?;
+    prepare(target, object, old)?;
+    check(target, object, old)
+}
+
 fn patched(patch: &Patch, object: Object, definition: &ResourceDefinition) -> Result<Object, ApiStatus> {
     let mut value = Value::Object(object);
     patch.apply(&mut value, &definition.kind)?;
     match value {
         Value::Object(object) => Ok(object),
         other => {
-            let error =
-                crate::status::FieldError::invalid("patch", &json!(other.to_string()), "not an object");
+            let error = FieldError::invalid("patch", &json!(other.to_string()), "not an object");
             Err(ApiStatus::invalid(&GroupKind::new("", ""), "", &[error]))
         }
     }
@@ -268,7 +298,9 @@ fn storage_key(target: &Target<'_>) -> String {
     let id = &target.definition.id;
     let group = if target.definition.is_custom() { format!("{}/", id.group) } else { String::new() };
     let key = object_key(target.namespace, target.name);
-    format!("/registry/{group}{}/{key}", id.resource)
+    // A dry run does not get as far as the prefix of all keys.
+    let prefix = if target.dry_run { "" } else { "/registry" };
+    format!("{prefix}/{group}{}/{key}", id.resource)
 }
 
 /// The version in the object, if any, is the stored one; then the object carries it.
@@ -318,6 +350,9 @@ fn check(target: &Target<'_>, object: &Object, old: &Object) -> Result<(), ApiSt
     }
     let change = Change { old, subresource: target.subresource };
     definition.strategy().validate_update(object, change, &mut errors);
+    if !definition.is_custom() {
+        errors = without_doubles(errors);
+    }
     if errors.is_empty() {
         Ok(())
     } else {
@@ -327,6 +362,17 @@ fn check(target: &Target<'_>, object: &Object, old: &Object) -> Result<(), ApiSt
             &errors,
         ))
     }
+}
+
+/// Each finding once: of built-in resources, metadata is checked by two, who agree.
+fn without_doubles(errors: Vec<FieldError>) -> Vec<FieldError> {
+    let mut once = Vec::with_capacity(errors.len());
+    for error in errors {
+        if !once.contains(&error) {
+            once.push(error);
+        }
+    }
+    once
 }
 
 /// Whether the write takes away the last thing that kept an object in deletion (`ShouldDeleteDuringUpdate`).

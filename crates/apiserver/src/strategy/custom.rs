@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Behaviour, Change, Strategy, cannot_handle, keep, text_at};
 use crate::meta::object_meta::{self, Object};
-use crate::meta::validate::finalizer_warnings;
+use crate::meta::validate::{self, finalizer_warnings};
 use crate::resource::ResourceDefinition;
 use crate::schema::{self, Schema};
 use crate::status::{ApiStatus, FieldError, FieldErrorType};
@@ -44,7 +44,8 @@ impl Strategy for CustomResource {
     }
 
     fn validate_create(&self, object: &Object, errors: &mut Vec<FieldError>) {
-        self.validate(object, None, errors);
+        let value = Value::Object(object.clone());
+        self.validate(object, None, errors, |errors| schema::validate(&value, None, &self.schema, errors));
     }
 
     fn prepare_update(&self, object: &mut Object, change: Change<'_>) {
@@ -69,7 +70,19 @@ impl Strategy for CustomResource {
     }
 
     fn validate_update(&self, object: &Object, change: Change<'_>, errors: &mut Vec<FieldError>) {
-        self.validate(object, Some(change.old), errors);
+        match change.subresource {
+            Subresource::Status => {
+                self.validate(object, Some(change.old), errors, |errors| {
+                    self.check_status(object, change.old, errors);
+                });
+            }
+            Subresource::None | Subresource::Finalize => {
+                let (value, old) = (Value::Object(object.clone()), Value::Object(change.old.clone()));
+                self.validate(object, Some(change.old), errors, |errors| {
+                    schema::validate(&value, Some(&old), &self.schema, errors);
+                });
+            }
+        }
     }
 
     fn warnings(&self, object: &Object, old: Option<&Object>) -> Vec<String> {
@@ -78,15 +91,24 @@ impl Strategy for CustomResource {
 }
 
 impl CustomResource {
-    fn validate(&self, object: &Object, old: Option<&Object>, errors: &mut Vec<FieldError>) {
+    /// The type, then what `by_schema` finds, then the rest.
+    fn validate(
+        &self,
+        object: &Object,
+        old: Option<&Object>,
+        errors: &mut Vec<FieldError>,
+        by_schema: impl FnOnce(&mut Vec<FieldError>),
+    ) {
         let before = errors.len();
         self.check_type(object, errors);
         if errors.len() > before {
             return;
         }
-        let value = Value::Object(object.clone());
-        let old_value = old.map(|o| Value::Object(o.clone()));
-        schema::validate(&value, old_value.as_ref(), &self.schema, errors);
+        if let Some(old) = old {
+            // A second time: the store has done so already, and the real server says everything twice.
+            validate::update(object, old, errors);
+        }
+        by_schema(errors);
         self.check_lists(object, old, errors);
         if !self.schema.below.cel {
             return;
@@ -99,8 +121,27 @@ impl CustomResource {
                  complete validation",
             ));
         } else {
+            let value = Value::Object(object.clone());
+            let old_value = old.map(|o| Value::Object(o.clone()));
             schema::cel::evaluate(&value, old_value.as_ref(), &self.schema, errors);
         }
+    }
+
+    /// The status by itself, whose fields the findings name as if it were the whole (`ValidateStatusUpdate`).
+    fn check_status(&self, object: &Object, old: &Object, errors: &mut Vec<FieldError>) {
+        let (Some(status), Some(schema)) = (object.get("status"), self.schema.properties.get("status"))
+        else {
+            return;
+        };
+        let mut findings = Vec::new();
+        schema::validate(status, old.get("status"), schema, &mut findings);
+        for finding in &mut findings {
+            finding.field = match finding.field.as_str() {
+                "<nil>" => "status".to_owned(),
+                field => format!("status.{field}"),
+            };
+        }
+        errors.append(&mut findings);
     }
 
     fn check_type(&self, object: &Object, errors: &mut Vec<FieldError>) {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Behaviour, Change, Strategy, decode_built_in, value_at};
+use super::{Behaviour, Change, Strategy, decode_built_in, object_at, value_at};
 use crate::meta::object_meta::Object;
 use crate::resource::ResourceDefinition;
 use crate::status::{ApiStatus, FieldError};
@@ -17,6 +17,10 @@ impl Strategy for Leases {
 
     fn decode(&self, object: &mut Object, definition: &ResourceDefinition) -> Result<Vec<String>, ApiStatus> {
         decode_built_in(object, definition)
+    }
+
+    fn default(&self, object: &mut Object) {
+        object_at(object, "spec");
     }
 
     fn validate_create(&self, object: &Object, errors: &mut Vec<FieldError>) {
