@@ -4,7 +4,7 @@ mod mesh;
 mod stories;
 
 use certmesh_apiserver::{Cluster, Limits};
-use mesh::{Mesh, Server};
+use mesh::Server;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -22,6 +22,5 @@ fn main() -> ExitCode {
             admin_token: kubeconfig["users"][0]["user"]["token"].as_str().unwrap_or_default().to_owned(),
         });
     }
-    let mesh = runtime.block_on(Mesh::start(servers));
-    stories::main(&runtime, mesh)
+    stories::main(&runtime, servers)
 }

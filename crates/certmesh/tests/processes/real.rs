@@ -4,7 +4,7 @@ mod mesh;
 mod stories;
 
 use certmesh_rig::{Binaries, Rig};
-use mesh::{Mesh, Server};
+use mesh::Server;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -25,8 +25,7 @@ fn main() -> ExitCode {
         ca_pem: cluster.ca_pem().to_owned(),
         admin_token: cluster.admin_token().to_owned(),
     });
-    let mesh = runtime.block_on(Mesh::start(servers.collect()));
-    let code = stories::main(&runtime, mesh);
+    let code = stories::main(&runtime, servers.collect());
     rig.stop();
     code
 }
