@@ -8,12 +8,14 @@
 //!  Witness                          sees every version of an issued Secret, and whether it was whole
 //!  Inventory                        everything in a cluster, to see what changed
 //!  Forger                           certificates and requests that an attacker makes
+//!  forgeries, wrong_input           what they come to, and what is told about it: tables for stories of all kinds
 //!  CapturedLogs                     what controllers logged, at every level
 //! ```
 
 mod faults;
 mod fleet;
 pub mod forger;
+pub mod forgeries;
 mod inventory;
 mod link;
 mod logs;
@@ -21,6 +23,7 @@ mod objects;
 mod overtaker;
 mod reading;
 mod witness;
+pub mod wrong_input;
 
 pub use faults::{CrashPoint, Faults, Sent};
 pub use fleet::{Fleet, HOME, Kind, ROOT_CA, Running, Transport, ensure_namespace, is_clean, stop};

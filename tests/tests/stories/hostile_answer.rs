@@ -3,68 +3,13 @@
 
 use certmesh_api::certificates::{CertificateRequest, IssuedCertificate, ObjectRef};
 use certmesh_apiserver::Cluster;
-use certmesh_tests::forger::{Forger, answer, key_of, new_key};
+use certmesh_tests::forger::Forger;
+use certmesh_tests::forgeries::{FORGERIES, Forgery, Scene};
 use certmesh_tests::{Faults, Fleet, HOME, Witness, intent, reason, signing_secret};
-use certmesh_x509::{Certificate, PublicKey};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use std::time::Duration;
-
-const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-
-/// A forged answer: what is wrong with it, and the reason that the agent gives.
-type Forgery = fn(&Scene, &CertificateRequest) -> (Certificate, Vec<Certificate>, Roots);
-
-/// Whose roots an answer carries.
-enum Roots {
-    Right,
-    Mallorys,
-}
-
-struct Scene {
-    /// The right CA, its key stolen.
-    right: Forger,
-    mallory: Forger,
-    host: String,
-}
-
-impl Scene {
-    fn right_for(&self, key: &PublicKey, lifetime: Duration) -> Certificate {
-        self.right.intermediate(key, &self.host, lifetime)
-    }
-}
-
-const FORGERIES: [(&str, &str, Forgery); 8] = [
-    ("another CA, its own roots", "AnswerUnderOtherTrust", |scene, request| {
-        let certificate = scene.mallory.intermediate(&key_of(request), &scene.host, YEAR);
-        (certificate, Vec::new(), Roots::Mallorys)
-    }),
-    ("another CA, the right roots", "AnswerUnusable", |scene, request| {
-        let certificate = scene.mallory.intermediate(&key_of(request), &scene.host, YEAR);
-        (certificate, Vec::new(), Roots::Right)
-    }),
-    ("the right CA, another key", "AnswerForAnotherKey", |scene, _| {
-        (scene.right_for(new_key().public_key(), YEAR), Vec::new(), Roots::Right)
-    }),
-    ("the right CA, other hosts", "AnswerForOtherHosts", |scene, request| {
-        let host = "spiffe://cluster-2.example/ns/istio-system/sa/istiod";
-        (scene.right.intermediate(&key_of(request), host, YEAR), Vec::new(), Roots::Right)
-    }),
-    ("the right CA, no pathLen", "AnswerUnusable", |scene, request| {
-        (scene.right.unlimited(request, &scene.host, YEAR), Vec::new(), Roots::Right)
-    }),
-    ("the right CA, a leaf", "AnswerUnusable", |scene, request| {
-        (scene.right.leaf(&key_of(request), &scene.host, YEAR), Vec::new(), Roots::Right)
-    }),
-    ("the right CA, too long", "AnswerLivesTooLong", |scene, request| {
-        (scene.right_for(&key_of(request), YEAR * 2), Vec::new(), Roots::Right)
-    }),
-    ("an unrelated certificate in the chain", "AnswerUnderOtherTrust", |scene, request| {
-        let stranger = scene.mallory.intermediate(new_key().public_key(), &scene.host, YEAR);
-        (scene.right_for(&key_of(request), YEAR), vec![stranger], Roots::Right)
-    }),
-];
 
 #[tokio::test(start_paused = true)]
 async fn no_forged_answer_is_ever_stored() {
@@ -111,12 +56,7 @@ fn is_waiting(copy: &IssuedCertificate, wanted: &str) -> bool {
 async fn answer_with(fleet: &Fleet, scene: &Scene, forgery: Forgery) {
     let remote = &fleet.remotes[0];
     let request = fleet.request(0, "istiod").await;
-    let (certificate, above, roots) = forgery(scene, &request);
-    let roots = match roots {
-        Roots::Right => scene.right.authority.roots(),
-        Roots::Mallorys => scene.mallory.authority.roots(),
-    };
-    let status = answer(&request, &certificate, &above, roots);
+    let status = scene.forge(&request, forgery);
     let api = Api::<CertificateRequest>::namespaced(remote.client(Cluster::admin()), HOME);
     let patch = Patch::Merge(json!({"status": status}));
     api.patch_status("istiod", &PatchParams::default(), &patch).await.expect("a forged answer");

@@ -158,6 +158,13 @@ impl Mesh {
         self.start_with(name, FILTER);
     }
 
+    /// Starts one unless it runs.
+    pub(crate) fn ensure_running(&self, name: &str) {
+        if !self.running().contains_key(name) {
+            self.start_program(name);
+        }
+    }
+
     fn start_with(&self, name: &str, filter: &str) {
         let command = if name == ISSUER { "issuer" } else { "agent" };
         let program = Program::start(command, self.files.path(), name, filter);

@@ -11,10 +11,12 @@
 //! ```
 
 mod backoff;
+mod bad_input;
 mod burst;
 mod crash;
 mod deletion;
 mod foreign_secret;
+mod hostile_answer;
 mod isolation;
 mod issue;
 mod never;
@@ -44,6 +46,8 @@ const MODULES: &[&[Story]] = &[
     rights::STORIES,
     backoff::STORIES,
     writes::STORIES,
+    bad_input::STORIES,
+    hostile_answer::STORIES,
     burst::STORIES,
     crash::STORIES,
     never::STORIES,
@@ -93,17 +97,19 @@ impl Stage {
             Disturbs::Nobody | Disturbs::Everybody => return (story.tell)(mesh).await,
         };
         // Also when the story fails, so that it fails alone.
-        let _link = Mended(mesh);
+        let _mended = Mended(mesh);
         (story.tell)(mesh).await;
     }
 }
 
-/// Mends the link of cluster-2 when dropped.
+/// When dropped, cluster-2 is reached and served again.
 struct Mended<'a>(&'a Mesh);
 
 impl Drop for Mended<'_> {
     fn drop(&mut self) {
         self.0.set_link(1, LinkState::Up);
+        self.0.go_on();
+        self.0.ensure_running("cluster-2");
     }
 }
 
