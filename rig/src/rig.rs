@@ -68,6 +68,7 @@ pub struct Rig {
     /// Of etcd, which the others need until they have ended.
     etcd: Process,
     servers: Vec<Process>,
+    controllers: Vec<Process>,
 }
 
 impl Rig {
@@ -86,7 +87,7 @@ impl Rig {
             directory.canonicalize().map_err(|error| RigError::file("resolving", directory, error))?;
         let [etcd_port, peer_port] = ports::free()?;
         let etcd = start_etcd(binaries, &directory, etcd_port, peer_port)?;
-        let mut rig = Self { clusters: Vec::new(), etcd, servers: Vec::new() };
+        let mut rig = Self { clusters: Vec::new(), etcd, servers: Vec::new(), controllers: Vec::new() };
         let starting = names
             .iter()
             .map(|name| rig.start_api_server(binaries, &directory, name.as_ref(), etcd_port))
@@ -104,12 +105,22 @@ impl Rig {
 
     /// The ids of all processes.
     pub fn pids(&self) -> Vec<u32> {
-        std::iter::once(&self.etcd).chain(&self.servers).map(Process::pid).collect()
+        self.processes().map(Process::pid).collect()
     }
 
     /// An error if a process has ended.
     pub fn check(&self) -> Result<(), RigError> {
-        std::iter::once(&self.etcd).chain(&self.servers).try_for_each(Process::check)
+        self.processes().try_for_each(Process::check)
+    }
+
+    /// Ends the controllers and waits for them, so that only clients ask something of the API servers: for measurements.
+    pub fn stop_controllers(&mut self) {
+        self.controllers.iter_mut().for_each(Process::begin_stop);
+        self.controllers.clear();
+    }
+
+    fn processes(&self) -> impl Iterator<Item = &Process> {
+        std::iter::once(&self.etcd).chain(&self.servers).chain(&self.controllers)
     }
 
     /// Ends all processes and waits for them.
@@ -142,7 +153,7 @@ impl Rig {
         let ca_pem = read(&certificate)?;
         let cluster = plan.cluster(ca_pem);
         write_private(&cluster.kubeconfig, &kubeconfig(&cluster))?;
-        self.servers.push(Process::start(
+        self.controllers.push(Process::start(
             &format!("kube-controller-manager of {}", plan.name),
             &binaries.path("kube-controller-manager"),
             plan.controller_flags(&cluster.kubeconfig),
@@ -155,10 +166,11 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        for server in self.servers.iter_mut().rev() {
-            server.begin_stop();
+        for process in self.controllers.iter_mut().chain(&mut self.servers) {
+            process.begin_stop();
         }
         // Waits for each. etcd is a field and is dropped after this.
+        self.controllers.clear();
         self.servers.clear();
     }
 }

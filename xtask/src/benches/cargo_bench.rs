@@ -7,8 +7,16 @@ use crate::workspace::Workspace;
 
 /// What `cargo bench` prints for one target.
 pub(super) fn findings(workspace: &Workspace, package: &str, target: &str) -> Result<Findings, Failure> {
+    run(command(workspace, package, target))
+}
+
+/// `cargo bench` for one target.
+pub(super) fn command<'a>(workspace: &'a Workspace, package: &str, target: &str) -> Logged<'a> {
     let arguments = ["bench", "--locked", "--quiet", "--package", package, "--bench", target];
-    let output =
-        Logged::cargo(workspace, &format!("bench-{target}"), arguments).run("run the command by hand")?;
-    Ok(Findings::read(&output))
+    Logged::cargo(workspace, &format!("bench-{target}"), arguments)
+}
+
+/// What it prints.
+pub(super) fn run(bench: Logged<'_>) -> Result<Findings, Failure> {
+    Ok(Findings::read(&bench.run("run the command by hand")?))
 }

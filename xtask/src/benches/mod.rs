@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: measurements, not tests. Nothing here fails because a machine is slow.
+//! `cargo xtask bench`: measurements, not tests. Nothing here fails because a machine is slow: what has a limit says so in its
+//! row, as a ratio or in processor time, and a row that says MISSED fails the command once all is printed and written.
 //!
 //! A bench is a file beside this one with a function that measures in the release profile. What it finds are rows of one
 //! table, `| what | measured | goal |`, and details for who wants to know more. `--write` puts all of it into
@@ -17,6 +18,8 @@ use clap::Args;
 const DOCUMENT: &str = "docs/benchmarks.md";
 const BEGIN: &str = "<!-- bench:begin -->\n";
 const END: &str = "<!-- bench:end -->";
+/// How a bench marks a goal that is a limit and was missed.
+const MISSED: &str = "| MISSED: ";
 const TABLE_HEAD: &str = "| what | measured | goal |\n|---|---|---|\n";
 
 /// Which benches to run.
@@ -75,7 +78,21 @@ pub(crate) fn run(workspace: &Workspace, selection: &Selection) -> Result<(), Fa
         findings.rows.iter().chain(&findings.details).for_each(|line| println!("{line}"));
         found.push((bench.name, findings));
     }
-    if selection.write { write(workspace, &report(&machine, &found)) } else { Ok(()) }
+    if selection.write {
+        write(workspace, &report(&machine, &found))?;
+    }
+    missed(&found)
+}
+
+/// A failure that names the limits that were missed, if any were.
+fn missed(found: &[(&str, Findings)]) -> Result<(), Failure> {
+    let rows = found.iter().flat_map(|(_, findings)| &findings.rows);
+    let missed: Vec<String> = rows.filter(|row| row.contains(MISSED)).cloned().collect();
+    if missed.is_empty() {
+        return Ok(());
+    }
+    let advice = "run it alone on a machine with nothing else to do; if it stays, find what became slower";
+    Err(Failure::new("limits were missed", advice).found(missed))
 }
 
 /// The results as Markdown.
@@ -115,6 +132,14 @@ mod tests {
         let document = format!("a\n{BEGIN}old\n{END}\nb\n");
         assert_eq!(replaced(&document, "new\n"), Some(format!("a\n{BEGIN}new\n{END}\nb\n")));
         assert_eq!(replaced("no marks", "new"), None);
+    }
+
+    #[test]
+    fn a_missed_limit_fails_with_its_row() {
+        let rows = "| x | 1 | ≥ 1 |\n| y | 1 | MISSED: ≥ 2 |\n";
+        let failure = missed(&[("a", Findings::read(rows))]).unwrap_err().to_string();
+        assert!(failure.contains("| y | 1") && !failure.contains("| x | 1"), "{failure}");
+        assert!(missed(&[("a", Findings::read("| x | 1 | ≥ 1 |\n"))]).is_ok());
     }
 
     #[test]

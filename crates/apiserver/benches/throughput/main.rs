@@ -1,0 +1,70 @@
+//! How fast the embedded API server is, beside kube-apiserver with etcd: `cargo xtask bench apiserver`.
+//!
+//! ```text
+//!   this process: one client thread ──HTTP/2, TLS──▶ a process of its own: the embedded server
+//!      │         │                  └─HTTP/2, TLS──▶ kube-apiserver ──▶ etcd          (no controllers)
+//!      │         └ requests made beforehand, the same for both, in rounds that alternate
+//!      └ the store by itself, without HTTP: writes a second, bytes per object
+//! ```
+//!
+//! Each of a server's numbers comes with the processor time it took, which says the same on a busy machine, and the client's
+//! share of it, which says whether it was the client that was measured. Rows whose goal is missed say MISSED.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark that does not work should stop")]
+
+mod client;
+mod embedded;
+mod fan_out;
+mod in_process;
+mod measurement;
+mod target;
+mod workload;
+
+use measurement::{Comparison, Goal};
+use target::Target;
+
+/// Writes a second over those of the real server.
+const WRITES: Goal = Goal::AtLeast(5.0);
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let is = |name: &str| arguments.iter().any(|argument| argument == name);
+    if is(embedded::SERVE) {
+        embedded::serve();
+    } else if is(in_process::MEASURE_MEMORY) {
+        in_process::print_memory();
+    } else if is("--bench") {
+        // `cargo test --all-targets` starts benchmarks too, without this argument.
+        in_process::report();
+        compare();
+    }
+}
+
+/// Both servers, asked the same in turns.
+fn compare() {
+    let directory = tempfile::tempdir().unwrap();
+    let rig = target::start_rig(directory.path());
+    let child = embedded::Child::start();
+    // One thread: what it spends is what the client costs.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let comparisons = runtime.block_on(async {
+        let servers = [Target::embedded(&child).await, Target::real(&rig).await];
+        for server in &servers {
+            workload::prepare(server).await;
+        }
+        let mut comparisons = Vec::new();
+        for workload in workload::all() {
+            let goal = if workload.writes { WRITES } else { Goal::None };
+            let measured = workload.measure(&servers).await;
+            comparisons.push(Comparison { what: workload.what.to_owned(), goal, measured });
+        }
+        let measured = fan_out::measure(&servers).await;
+        let what = format!("watch events to {} watchers", fan_out::WATCHERS);
+        comparisons.push(Comparison { what, goal: Goal::None, measured });
+        comparisons
+    });
+    comparisons.iter().for_each(Comparison::print_row);
+    measurement::print_details(&comparisons);
+    println!();
+    println!("embedded, after all this: {} MB resident", child.resident_kib() / 1024);
+}
