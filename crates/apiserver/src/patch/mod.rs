@@ -14,6 +14,9 @@ pub const MERGE_PATCH: &str = "application/merge-patch+json";
 pub const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
 const APPLY_PATCHES: [&str; 2] = ["application/apply-patch+yaml", "application/apply-patch+cbor"];
 
+/// Nesting that any JSON reader follows. A body is bounded by ours; patches could build deeper objects.
+pub(crate) const MAX_DEPTH: usize = 100;
+
 /// Operations that one JSON patch may hold.
 const MAX_OPERATIONS: usize = 10_000;
 /// Bytes of JSON that the copies of one JSON patch may add (`--json-patch-max-copy-bytes`).
@@ -103,6 +106,9 @@ fn object_from(body: &[u8]) -> Result<Value, ApiStatus> {
 fn apply_json_patch(object: &mut Value, patch: &json_patch::Patch) -> Result<(), ApiStatus> {
     let mut copied = 0;
     for operation in patch.iter() {
+        if !stays_shallow(object, operation) {
+            return Err(does_not_apply());
+        }
         if let json_patch::PatchOperation::Copy(copy) = operation {
             copied += copy.from.resolve(object).map_or(0, |source| source.to_string().len());
             if copied > MAX_COPIED_BYTES {
@@ -121,6 +127,28 @@ fn apply_json_patch(object: &mut Value, patch: &json_patch::Patch) -> Result<(),
         json_patch::patch(object, &[operation]).map_err(|_| does_not_apply())?;
     }
     Ok(())
+}
+
+/// Whether the object nests no deeper than [`MAX_DEPTH`] can explain: copies of copies double the depth each time, and walking
+/// through a value takes stack for each level.
+fn stays_shallow(object: &Value, operation: &json_patch::PatchOperation) -> bool {
+    let from = match operation {
+        json_patch::PatchOperation::Copy(copy) => Some(&copy.from),
+        json_patch::PatchOperation::Move(from) => Some(&from.from),
+        _ => None,
+    };
+    let moved = from.and_then(|from| object.pointer(from.as_str()));
+    operation.path().count() <= MAX_DEPTH && moved.is_none_or(|moved| !nests_deeper(moved, MAX_DEPTH))
+}
+
+/// Whether a value has more levels than these.
+pub(crate) fn nests_deeper(value: &Value, levels: usize) -> bool {
+    let within = |child: &Value| levels == 0 || nests_deeper(child, levels - 1);
+    match value {
+        Value::Array(items) => items.iter().any(within),
+        Value::Object(fields) => fields.values().any(within),
+        _ => false,
+    }
 }
 
 /// The real server's library adds a member that is to be replaced and is not there.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{FieldValidation, ObjectBody};
 use crate::meta::object_meta::{self, Object};
-use crate::patch::Patch;
+use crate::patch::{MAX_DEPTH, Patch, nests_deeper};
 use crate::resource::{GroupKind, ResourceDefinition, is_built_in_kind};
 use crate::status::{ApiStatus, FieldError, go_quote};
 use crate::strategy::{cannot_handle, convert_event, text_at};
@@ -73,18 +73,6 @@ pub(super) fn read_patched(
         findings.clear();
     }
     Ok(Read { object, warnings: findings })
-}
-
-/// Nesting that any JSON reader follows. A body is bounded by ours; patches could build deeper objects.
-const MAX_DEPTH: usize = 100;
-
-fn nests_deeper(value: &Value, levels: usize) -> bool {
-    let within = |child: &Value| levels == 0 || nests_deeper(child, levels - 1);
-    match value {
-        Value::Array(items) => items.iter().any(within),
-        Value::Object(fields) => fields.values().any(within),
-        _ => false,
-    }
 }
 
 /// The decoder's own words, without the sentence that a POST wraps them in.

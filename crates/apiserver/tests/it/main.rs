@@ -4,6 +4,7 @@
 mod bounds;
 mod discovery;
 mod fixture;
+mod hostile;
 mod kubectl;
 mod reviews;
 mod serving;

@@ -4,10 +4,12 @@
 //! The language is the `cel` crate with Kubernetes' libraries from `kube-cel`. Our own walk over the schema, rather
 //! than kube-cel's, gives the real server's field paths, ratcheting and correlation of old items.
 
+mod extent;
 mod value;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 
 use kube_cel::KubeCelExt as _;
 use kube_cel::cel::objects::OptionalValue;
@@ -20,6 +22,9 @@ use crate::status::{FieldError, FieldErrorType, FieldPath};
 
 /// Characters of an evaluated `messageExpression`.
 const MESSAGE_MAX: usize = 5 << 10;
+
+/// Bytes of address space for the parser's stack, of which it uses as much as the nesting of a rule asks for.
+const PARSER_STACK: usize = 256 << 20;
 
 /// One compiled rule.
 #[derive(Debug)]
@@ -87,12 +92,30 @@ impl Rule {
     }
 }
 
+/// To be called with a large stack; what it returns is fit for any.
+fn parse(source: &str) -> Result<Program, String> {
+    let program = Program::compile(source).map_err(|errors| format!("compilation failed: {errors}"))?;
+    if extent::depth(program.expression()) > extent::MAX_DEPTH {
+        return Err(format!("compilation failed: nests deeper than {} levels", extent::MAX_DEPTH));
+    }
+    Ok(program)
+}
+
+/// The parser is generated code; should it trip over some text, the rule is refused and the server lives on. It is also
+/// deeply recursive, so it runs on a stack of its own, on texts that fit it.
 fn compile(source: &str) -> Result<Program, String> {
-    // The parser is generated code; should it trip over some text, the rule is refused and the server lives on.
-    match catch_unwind(|| Program::compile(source)) {
-        Ok(Ok(program)) => Ok(program),
-        Ok(Err(errors)) => Err(format!("compilation failed: {errors}")),
-        Err(_) => Err("compilation failed: the expression cannot be parsed".to_owned()),
+    if source.chars().nth(extent::MAX_CHARACTERS).is_some() {
+        return Err(format!("compilation failed: longer than {} characters", extent::MAX_CHARACTERS));
+    }
+    let parser = thread::Builder::new().name("CEL parser".to_owned()).stack_size(PARSER_STACK);
+    let compiled = thread::scope(|scope| {
+        let parsing = parser.spawn_scoped(scope, || parse(source));
+        parsing.map(thread::ScopedJoinHandle::join)
+    });
+    match compiled {
+        Ok(Ok(parsed)) => parsed,
+        Ok(Err(_)) => Err("compilation failed: the expression cannot be parsed".to_owned()),
+        Err(error) => Err(format!("compilation failed: no thread for the parser: {error}")),
     }
 }
 
