@@ -76,6 +76,9 @@ pub(crate) fn report() {
 fn whole_server() {
     let cluster = Cluster::new("bench").unwrap();
     let service = cluster.service(Cluster::admin());
+    // For the deadline of a body.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _on_it = runtime.enter();
     rate("in process, HTTP without sockets: create ConfigMap", None, OBJECTS, |index| {
         let request = Request::post("/api/v1/namespaces/default/configmaps")
             .header("content-type", "application/json")
