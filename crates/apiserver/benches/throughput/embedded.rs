@@ -8,7 +8,7 @@ use std::{
 use certmesh_apiserver::{Cluster, Server};
 use serde_json::{Value, json};
 
-use super::{client::Access, measurement};
+use super::client::Access;
 
 /// The argument that makes this program a server.
 pub(crate) const SERVE: &str = "--serve";
@@ -54,10 +54,6 @@ impl Child {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
-    }
-
-    pub(crate) fn resident_kib(&self) -> u64 {
-        measurement::resident_kib(&self.pid().to_string())
     }
 }
 

@@ -113,22 +113,22 @@ fn memory_rows() {
 
 /// What objects, watches and clusters weigh; for a process that has done nothing else.
 pub(crate) fn print_memory() {
-    let before = resident_kib("self");
+    let before = resident_kib();
     let clusters: Vec<Store> = (0..CLUSTERS).map(|_| store()).collect();
-    let each = (resident_kib("self") - before) / u64::from(CLUSTERS);
+    let each = (resident_kib() - before) / u64::from(CLUSTERS);
     println!("an empty cluster: {each} KiB");
     drop(clusters);
 
     let (config_maps, write) = (config_maps(), WriteOptions::default());
     let store = store();
-    let before = resident_kib("self");
+    let before = resident_kib();
     let mut json_bytes = 0;
     for index in 0..OBJECTS {
         let written = store.create(&config_maps, Some("default"), config_map(index).into(), &write).unwrap();
         json_bytes += written.object.json().len() as u64;
     }
     let json = json_bytes / u64::from(OBJECTS);
-    let each = (resident_kib("self") - before) * 1024 / u64::from(OBJECTS);
+    let each = (resident_kib() - before) * 1024 / u64::from(OBJECTS);
     let over = each.saturating_sub(json);
     let missed = if over >= BYTES_GOAL { "MISSED: " } else { "" };
     println!(
@@ -137,10 +137,10 @@ pub(crate) fn print_memory() {
 
     let since =
         WatchOptions { resource_version: Some(store.revision().to_string()), ..WatchOptions::default() };
-    let before = resident_kib("self");
+    let before = resident_kib();
     let watches: Vec<_> =
         (0..WATCHES).map(|_| store.watch_start(&config_maps, Some("default"), &since).unwrap()).collect();
-    let each = (resident_kib("self") - before) * 1024 / u64::from(WATCHES);
+    let each = (resident_kib() - before) * 1024 / u64::from(WATCHES);
     println!("a watch in the store, {} of them: {each} B", watches.len());
 }
 

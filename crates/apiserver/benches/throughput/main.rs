@@ -65,6 +65,4 @@ fn compare() {
     });
     comparisons.iter().for_each(Comparison::print_row);
     measurement::print_details(&comparisons);
-    println!();
-    println!("embedded, after all this: {} MB resident", child.resident_kib() / 1024);
 }

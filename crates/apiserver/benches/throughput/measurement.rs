@@ -177,9 +177,9 @@ fn schedstat(path: &str) -> Duration {
     Duration::from_nanos(text.split_whitespace().next().map_or(0, |nanos| nanos.parse().unwrap()))
 }
 
-/// Memory that a process (its id, or `self`) holds, from the kernel.
-pub(crate) fn resident_kib(process: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+/// Memory that this process holds, from the kernel.
+pub(crate) fn resident_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    negotiate::{Accepted, View},
+    negotiate::{Accepted, Encoding, View},
     response::{self, ApiResponse},
 };
 use crate::{
@@ -55,7 +55,13 @@ impl ObjectView {
     pub(super) fn list(&self, list: &ObjectList) -> Result<ApiResponse, ApiStatus> {
         let metadata = list_metadata(list);
         let json: Bytes = match self.accepted.view {
-            View::Full => full_list(list, metadata).into(),
+            View::Full => {
+                let parts = ListParts::new(list, metadata);
+                if self.accepted.encoding == Encoding::Json && parts.bytes() > PART_BYTES {
+                    return Ok(response::stream(futures::stream::iter(parts)));
+                }
+                parts.whole()
+            }
             View::Metadata => return Err(self.wrong_metadata("PartialObjectMetadata", "a list", "List")),
             View::MetadataList => {
                 let items: Vec<Value> = list.items.iter().map(|object| partial(object)).collect();
@@ -106,31 +112,78 @@ fn list_metadata(list: &ObjectList) -> Value {
     metadata
 }
 
-/// The list as stored bytes joined together; nothing is serialized again.
-fn full_list(list: &ObjectList, mut metadata: Value) -> Vec<u8> {
-    if list.items_carry_type && list.continue_token.is_none() {
-        // Whole lists of custom resources always have the field.
-        metadata["continue"] = json!("");
-    }
-    let bytes: usize = list.items.iter().map(|object| object.json().len() + 1).sum();
-    let mut out = Vec::with_capacity(bytes + 256);
-    let head = json!({"kind": &*list.kind, "apiVersion": list.api_version, "metadata": metadata}).to_string();
-    out.extend_from_slice(head.trim_end_matches('}').as_bytes());
-    // `metadata` is the last value, so trimming took its brace too.
-    out.extend_from_slice(b"},\"items\":[");
-    for (index, object) in list.items.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
+/// Bytes of a part of a list that is sent on as such.
+const PART_BYTES: usize = 64 * 1024;
+
+/// A list as stored bytes joined together; nothing is serialized again. A long one leaves in parts, each made when the client
+/// has taken those before: who asks and does not read costs references, not copies.
+struct ListParts {
+    /// What comes before the next item; after the last one, nothing.
+    before: Option<Vec<u8>>,
+    items: std::vec::IntoIter<Arc<StoredObject>>,
+    items_carry_type: bool,
+}
+
+impl ListParts {
+    fn new(list: &ObjectList, mut metadata: Value) -> Self {
+        if list.items_carry_type && list.continue_token.is_none() {
+            // Whole lists of custom resources always have the field.
+            metadata["continue"] = json!("");
         }
-        if list.items_carry_type {
-            out.extend_from_slice(object.json());
-        } else {
-            out.push(b'{');
-            out.extend_from_slice(object.json_without_type_meta());
+        let head =
+            json!({"kind": &*list.kind, "apiVersion": list.api_version, "metadata": metadata}).to_string();
+        // `metadata` is the last value, so trimming takes its brace too.
+        let mut before = head.trim_end_matches('}').as_bytes().to_vec();
+        before.extend_from_slice(b"},\"items\":[");
+        Self {
+            before: Some(before),
+            items: list.items.clone().into_iter(),
+            items_carry_type: list.items_carry_type,
         }
     }
-    out.extend_from_slice(b"]}");
-    out
+
+    /// How long all of it is, or a little more.
+    fn bytes(&self) -> usize {
+        let items: usize = self.items.as_slice().iter().map(|object| object.json().len() + 1).sum();
+        items + self.before.as_ref().map_or(0, Vec::len) + 2
+    }
+
+    fn whole(mut self) -> Bytes {
+        let bytes = self.bytes();
+        self.part(bytes).unwrap_or_default()
+    }
+
+    /// At least this many bytes, or the rest.
+    fn part(&mut self, bytes: usize) -> Option<Bytes> {
+        let mut out = self.before.take()?;
+        // The object that completes a part is seldom longer than this.
+        out.reserve(bytes + 4096);
+        while out.len() < bytes {
+            let Some(object) = self.items.next() else {
+                out.extend_from_slice(b"]}");
+                return Some(out.into());
+            };
+            if self.items_carry_type {
+                out.extend_from_slice(object.json());
+            } else {
+                out.push(b'{');
+                out.extend_from_slice(object.json_without_type_meta());
+            }
+            if self.items.len() > 0 {
+                out.push(b',');
+            }
+        }
+        self.before = Some(Vec::new());
+        Some(out.into())
+    }
+}
+
+impl Iterator for ListParts {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        self.part(PART_BYTES)
+    }
 }
 
 /// `metadata` of an object without the rest of it.
@@ -219,7 +272,7 @@ mod tests {
             items_carry_type: false,
         };
         let read = |list: &ObjectList| -> Value {
-            serde_json::from_slice(&full_list(list, list_metadata(list))).unwrap()
+            serde_json::from_slice(&ListParts::new(list, list_metadata(list)).whole()).unwrap()
         };
         assert_eq!(
             read(&list),

@@ -6,6 +6,8 @@ mod discovery;
 mod fixture;
 mod hostile;
 mod kubectl;
+#[cfg(target_os = "linux")]
+mod memory;
 mod reviews;
 mod serving;
 mod verbs;
