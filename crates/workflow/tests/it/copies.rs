@@ -110,6 +110,11 @@ fn a_copy_that_is_not_ours_is_left_alone_and_said() {
         assert_eq!(world.copy(), &before, "{name}");
         assert_eq!(world.writes[writes..], ["issuer IntentStatus"], "{name}");
         assert_eq!(reason(&world.status(), STALLED), Some("CopyNotOurs"), "{name}");
+        let error = world.status().error;
+        assert!(
+            error.contains("certmesh/istio in cluster cluster-1 is not a copy of this intent"),
+            "{error}"
+        );
     }
 }
 

@@ -94,6 +94,15 @@ fn poll() -> u64 {
 }
 
 #[test]
+fn the_times_are_those_of_kubernetes_own_controllers() {
+    let timing = Timing::default();
+    let seconds =
+        [timing.duration(), timing.renew_deadline(), timing.retry_period()].map(|time| time.as_secs());
+    assert_eq!(seconds, [15, 10, 2]);
+    assert_eq!(Timing::new(timing.duration(), timing.renew_deadline(), timing.retry_period()), Ok(timing));
+}
+
+#[test]
 fn a_follower_takes_what_nobody_holds_and_waits_for_the_rest() {
     let (mine, others, free) = (held_by(Some(ME)), held_by(Some(OTHER)), held_by(None));
     let mut unnamed = held_by(Some(""));

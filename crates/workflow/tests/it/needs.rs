@@ -266,6 +266,8 @@ fn a_certificate_that_ends_with_its_ca_warns_instead_of_renewing() {
         assert_eq!(reason(&world.status(), "CAExpiring"), expected, "day {day}");
         assert_eq!(world.delivered.len(), 1, "day {day}");
     }
+    let warned = world.events.iter().filter(|event| event.reason == "CAExpiring").count();
+    assert_eq!(warned, 3, "each change is told once: {:?}", world.events);
     let status = world.status();
     assert_eq!(status.state, IssuedCertificateState::Failed);
     assert_eq!(reason(&status, READY), None, "it is over");

@@ -323,6 +323,19 @@ fn the_issuance_log_says_who_got_what() {
 }
 
 #[test]
+fn the_issuance_log_says_which_ca_could_not_sign() {
+    let mut world = World::with_open_request();
+    world.now = world.authority.certificate().not_after();
+    world.settle_issuer();
+    let [record] = &world.issuance[..] else { panic!("{:?}", world.issuance) };
+    let json = serde_json::to_value(record).unwrap();
+    assert_eq!(json["decision"], "refused");
+    assert_eq!(json["reason"], "CannotSign");
+    assert_eq!(json["issuer"], world.authority.certificate().subject().to_string());
+    assert!(json.get("serialNumber").is_none(), "{json}");
+}
+
+#[test]
 fn a_ca_secret_may_gain_or_lose_roots_but_never_swap_them() {
     let world = World::empty();
     let (a, b, c) =
