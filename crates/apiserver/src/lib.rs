@@ -50,6 +50,16 @@
 //! [`store::Store`] can be used by itself: it knows neither HTTP nor an async runtime, takes its time and randomness from
 //! the caller, and gives the same answers to the same calls.
 //!
+//! # For tests of controllers
+//!
+//! [`Cluster::client`] gives an ordinary [`kube::Client`] for any user, under RBAC: hand it to the code under test. What
+//! kube-apiserver would refuse is refused, in its words. `examples/embedded.rs` runs a controller with a kind of its own;
+//! [`Cluster::with_config`] takes a clock and randomness of the test's own. [`Server`] serves the same cluster to kubectl and
+//! to other processes.
+//!
+//! What a cluster takes and holds is bounded: bodies, heads, objects, patches, rules, connections, event logs, and what waits
+//! for slow readers. See [`Limits`], [`store::Limits`] and the README.
+//!
 //! # What it is not
 //!
 //! There is an API server here and nothing behind it: no scheduler, no kubelet, no controllers but those without which the API
@@ -71,6 +81,11 @@ pub mod status;
 pub mod store;
 mod strategy;
 pub mod table;
+
+/// The README's code is compiled and run as documentation is.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use cluster::{Cluster, ClusterError};
 pub use http::BearerToken;

@@ -30,7 +30,7 @@ impl Drop for Kubectl {
     }
 }
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let program = std::env::var_os("KUBECTL").map_or_else(|| PathBuf::from("kubectl"), PathBuf::from);
     let found = Command::new(&program).args(["version", "--client"]).output();
     assert!(

@@ -3,6 +3,7 @@
 
 mod bounds;
 mod discovery;
+mod embedded_example;
 mod fixture;
 mod hostile;
 mod kubectl;
