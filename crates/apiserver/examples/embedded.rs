@@ -66,12 +66,13 @@ pub(crate) async fn run(kubeconfig: Option<PathBuf>) -> Result<(), Failure> {
     let greetings: Api<Greeting> = Api::default_namespaced(admin.clone());
     let empty = Greeting::new("empty", GreetingSpec { text: String::new() });
     let refused = greetings.create(&PostParams::default(), &empty).await;
-    println!("refused:   {}", refused.expect_err("the schema wants a text"));
+    println!("refused:   {}", message(&refused.expect_err("the schema wants a text")));
 
     // 3. RBAC holds for everybody but the administrators, so the controller is tested with the rights that it will have.
     let client = cluster.client(Cluster::service_account("default", "replier"));
     let without_rights: Api<Greeting> = Api::default_namespaced(client.clone());
-    println!("forbidden: {}", without_rights.get("hello").await.expect_err("nobody bound a role to it"));
+    let forbidden = without_rights.get("hello").await.expect_err("nobody bound a role to it");
+    println!("forbidden: {}", message(&forbidden));
     grant(&admin).await?;
 
     // 4. The controller, watching and writing as it does anywhere.
@@ -98,6 +99,14 @@ pub(crate) async fn run(kubeconfig: Option<PathBuf>) -> Result<(), Failure> {
     }
     controller.abort();
     Ok(())
+}
+
+/// What the server said, without all that the client knows about it.
+fn message(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 /// Writes the status of a greeting that has none.
