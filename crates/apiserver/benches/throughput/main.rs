@@ -35,13 +35,18 @@ fn main() {
         in_process::print_memory();
     } else if is("--bench") {
         // `cargo test --all-targets` starts benchmarks too, without this argument.
-        in_process::report();
-        compare();
+        let wanted: Vec<&str> =
+            arguments[1..].iter().map(String::as_str).filter(|a| !a.starts_with('-')).collect();
+        if wanted.is_empty() {
+            in_process::report();
+        }
+        compare(&wanted);
     }
 }
 
-/// Both servers, asked the same in turns.
-fn compare() {
+/// Both servers, asked the same in turns: all of it, or the workloads whose names hold one of these words.
+fn compare(wanted: &[&str]) {
+    let is_wanted = |what: &str| wanted.is_empty() || wanted.iter().any(|word| what.contains(word));
     let directory = tempfile::tempdir().unwrap();
     let rig = target::start_rig(directory.path());
     let child = embedded::Child::start();
@@ -53,14 +58,16 @@ fn compare() {
             workload::prepare(server).await;
         }
         let mut comparisons = Vec::new();
-        for workload in workload::all() {
+        for workload in workload::all().into_iter().filter(|workload| is_wanted(workload.what)) {
             let goal = if workload.writes { WRITES } else { Goal::None };
             let measured = workload.measure(&servers).await;
             comparisons.push(Comparison { what: workload.what.to_owned(), goal, measured });
         }
-        let measured = fan_out::measure(&servers).await;
         let what = format!("watch events to {} watchers", fan_out::WATCHERS);
-        comparisons.push(Comparison { what, goal: Goal::None, measured });
+        if is_wanted(&what) {
+            let measured = fan_out::measure(&servers).await;
+            comparisons.push(Comparison { what, goal: Goal::None, measured });
+        }
         comparisons
     });
     comparisons.iter().for_each(Comparison::print_row);
