@@ -392,6 +392,53 @@ proptest! {
     fn no_request_ends_the_server(requests in prop::collection::vec(hostile(), 1..60)) {
         survives(&requests)?;
     }
+
+    #[test]
+    fn no_rule_ends_the_server(rules in prop::collection::vec((rule(), rule()), 1..30)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(rules_are_survived(rules))?;
+    }
+}
+
+/// Text that is nearly a CEL rule.
+fn rule() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        8 => prop::sample::select(vec![
+            "self", "oldSelf", ".size", ".tags", ".all(x, ", ".exists(x, ", ".map(x, ", ".filter(x, ", "x", "has(self.size)",
+            "size(self.tags)", "[0]", "[?0]", ".?size", ".orValue(1)", "(", ")", "[", "]", "{", "}", "!", "-", "+", "/", "%",
+            " == ", " < ", " in ", " && ", " || ", " ? ", " : ", ",", "1", "0", "-9223372036854775808", "1e400", "0xff", "1u",
+            "'a'", "\"b", "b'\\xff'", "r'\\'", "\"\"\"", "null", "true", "type(self)", "duration('1h')", "timestamp('x')",
+            "quantity('1Ki')", ".matches('(')", ".find('a*')", ".split(',')", ".format([1])", "cel.bind(y, 1, y)", "//",
+        ]).prop_map(str::to_owned),
+        1 => "\\PC{0,4}",
+    ];
+    prop::collection::vec(part, 1..12).prop_map(|parts| parts.concat())
+}
+
+/// The definition of widgets with these rules, and a widget to which they apply.
+async fn rules_are_survived(rules: Vec<(String, String)>) -> Result<(), TestCaseError> {
+    let cluster = Cluster::new("c").unwrap();
+    let crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let widgets = "/apis/example.com/v1/namespaces/default/widgets";
+    for (rule, message) in rules {
+        let mut crd = widgets_crd();
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["x-kubernetes-validations"] =
+            json!([{"rule": rule, "messageExpression": message}]);
+        let (status, said) = admin(&cluster, "POST", crds, crd).await;
+        prop_assert!(matches!(status.as_u16(), 201 | 422), "{}: {}", rule, said);
+        if status == StatusCode::CREATED {
+            for size in [1, 2] {
+                let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"},
+                                    "spec": {"size": size, "tags": ["a", "b"]}});
+                let (created, said) = admin(&cluster, "POST", widgets, widget.clone()).await;
+                prop_assert!(matches!(created.as_u16(), 201 | 409 | 422), "{}: {}", rule, said);
+                let (patched, said) = admin(&cluster, "PATCH", &format!("{widgets}/w"), widget).await;
+                prop_assert!(matches!(patched.as_u16(), 200 | 404 | 422), "{}: {}", rule, said);
+            }
+            admin(&cluster, "DELETE", &format!("{crds}/widgets.example.com"), Value::Null).await;
+        }
+    }
+    Ok(())
 }
 
 /// More in a run of hours.

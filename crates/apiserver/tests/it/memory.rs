@@ -139,10 +139,10 @@ async fn watches_lists_and_events_that_nobody_reads_cost_references() {
     println!("an unread list: {} KiB", unread / 100 / 1024);
     assert!(unread < 4 * one_list, "a hundred lists of 10 MiB that nobody reads: {unread} B");
 
-    // Events of 12 MB for each of the watches, and of 12 GB for all.
+    // Events of 20 MB for each of the watches, and of 20 GB for all: more than the log holds.
     let before = server.resident();
     let writer = server.connect().await;
-    for index in 0..1200 {
+    for index in 0..2000 {
         let body = object(&format!("event-{index}"), 10_000).to_string();
         let request = server.endpoint.request("POST", CONFIG_MAPS, body);
         let answer = timeout(PATIENCE, writer.clone().send_request(request)).await;
@@ -158,5 +158,9 @@ async fn watches_lists_and_events_that_nobody_reads_cost_references() {
     let whole = timeout(PATIENCE, only.collect()).await.unwrap().unwrap().to_bytes();
     let whole: Value = serde_json::from_slice(&whole).unwrap();
     assert!(whole["items"].as_array().unwrap().len() >= 10_000);
-    drop(waiting);
+    let slow = waiting.into_iter().next().unwrap();
+    let events = timeout(PATIENCE, slow.collect()).await.unwrap().unwrap().to_bytes();
+    let last = events.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).unwrap();
+    let last: Value = serde_json::from_slice(last).unwrap();
+    assert_eq!((&last["type"], &last["object"]["code"]), (&json!("ERROR"), &json!(410)), "{last}");
 }
