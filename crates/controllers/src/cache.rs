@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
 use http::Request;
 use kube::client::Body;
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch};
@@ -84,59 +85,41 @@ where
         stop: CancellationToken,
         on_change: impl Fn(Change<'_, K>) + Send + 'static,
     ) -> (Self, impl Future<Output = ()> + Send) {
-        let (reader, mut writer) = store::<K>();
-        let cache = Self { store: reader.clone(), health: Arc::default(), newest: Arc::default() };
-        let (health, newest) = (Arc::clone(&cache.health), Arc::clone(&cache.newest));
+        let (cache, mut feed) = Self::fed(on_change);
         let task = async move {
             let mut events = pin!(stream.default_backoff());
-            let mut before_relist = HashMap::new();
             loop {
                 let item = tokio::select! {
                     () = stop.cancelled() => return,
                     () = begun.notified() => {
-                        if set(&health, None) {
-                            tracing::info!(kind = %K::kind(&()), "watch works again");
-                            on_change(Change::Health);
-                        }
+                        feed.begun();
                         continue;
                     }
                     item = events.next() => item,
                 };
                 match item {
                     None => return,
-                    Some(Err(error)) => {
-                        let error = bounded(&error.to_string());
-                        if set(&health, Some(error.clone())) {
-                            tracing::warn!(kind = %K::kind(&()), %error, "watch broke, reconnecting");
-                            on_change(Change::Health);
-                        }
-                    }
-                    Some(Ok(event)) => {
-                        if matches!(event, Event::Init) {
-                            before_relist = by_key(&reader);
-                        }
-                        writer.apply_watcher_event(&event);
-                        if let Event::Apply(object) | Event::Delete(object) | Event::InitApply(object) =
-                            &event
-                        {
-                            newest.fetch_max(numeric(object.resource_version().as_deref()), Ordering::AcqRel);
-                        }
-                        if !matches!(event, Event::Init) && set(&health, None) {
-                            on_change(Change::Health);
-                        }
-                        match &event {
-                            Event::Apply(object) | Event::Delete(object) => on_change(Change::Object(object)),
-                            Event::InitDone => {
-                                relisted(&reader, &std::mem::take(&mut before_relist), &on_change);
-                                on_change(Change::Health);
-                            }
-                            Event::Init | Event::InitApply(_) => {}
-                        }
-                    }
+                    Some(Err(error)) => feed.broke(&error.to_string()),
+                    Some(Ok(event)) => feed.take(&event),
                 }
             }
         };
         (cache, task)
+    }
+
+    /// A cache, and what it is to be fed with.
+    pub(crate) fn fed(on_change: impl Fn(Change<'_, K>) + Send + 'static) -> (Self, Feed<K>) {
+        let (reader, writer) = store::<K>();
+        let cache = Self { store: reader.clone(), health: Arc::default(), newest: Arc::default() };
+        let feed = Feed {
+            reader,
+            writer,
+            health: Arc::clone(&cache.health),
+            newest: Arc::clone(&cache.newest),
+            before_relist: HashMap::new(),
+            on_change: Box::new(on_change),
+        };
+        (cache, feed)
     }
 
     /// The object, if there is one.
@@ -185,6 +168,57 @@ where
         self.get(namespace, name).is_none_or(|object| {
             object.meta().uid.as_deref() != Some(uid) || object.meta().deletion_timestamp.is_some()
         })
+    }
+}
+
+/// The writing end of a cache: takes what a watch tells, one event after the other.
+pub struct Feed<K: Resource<DynamicType = ()> + Clone + 'static> {
+    reader: Store<K>,
+    writer: Writer<K>,
+    health: Arc<RwLock<Option<String>>>,
+    newest: Arc<AtomicU64>,
+    before_relist: HashMap<ObjectRef<K>, Arc<K>>,
+    on_change: Box<dyn Fn(Change<'_, K>) + Send>,
+}
+
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Feed<K> {
+    /// The watch was begun again.
+    pub fn begun(&mut self) {
+        if set(&self.health, None) {
+            tracing::info!(kind = %K::kind(&()), "watch works again");
+            (self.on_change)(Change::Health);
+        }
+    }
+
+    /// The watch broke.
+    pub fn broke(&mut self, error: &str) {
+        let error = bounded(error);
+        if set(&self.health, Some(error.clone())) {
+            tracing::warn!(kind = %K::kind(&()), %error, "watch broke, reconnecting");
+            (self.on_change)(Change::Health);
+        }
+    }
+
+    /// The watch tells this.
+    pub fn take(&mut self, event: &Event<K>) {
+        if matches!(event, Event::Init) {
+            self.before_relist = by_key(&self.reader);
+        }
+        self.writer.apply_watcher_event(event);
+        if let Event::Apply(object) | Event::Delete(object) | Event::InitApply(object) = event {
+            self.newest.fetch_max(numeric(object.resource_version().as_deref()), Ordering::AcqRel);
+        }
+        if !matches!(event, Event::Init) && set(&self.health, None) {
+            (self.on_change)(Change::Health);
+        }
+        match event {
+            Event::Apply(object) | Event::Delete(object) => (self.on_change)(Change::Object(object)),
+            Event::InitDone => {
+                relisted(&self.reader, &std::mem::take(&mut self.before_relist), &self.on_change);
+                (self.on_change)(Change::Health);
+            }
+            Event::Init | Event::InitApply(_) => {}
+        }
     }
 }
 

@@ -22,6 +22,11 @@ impl Clock {
         }))
     }
 
+    /// A clock that shows what this function says.
+    pub fn from_fn(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
     /// The time now.
     pub fn now(&self) -> Timestamp {
         (self.0)()

@@ -26,8 +26,10 @@ mod kubeconfig;
 mod memo;
 mod metrics;
 mod requests;
+pub mod stepwise;
+mod transport;
 
-pub use cache::{Cache, Change, watch_config};
+pub use cache::{Cache, Change, Feed, watch_config};
 pub use clock::Clock;
 pub use connect::{ConnectError, connect};
 pub use driver::{Driver, DriverBuilder, Pass, Reconciler, Trigger, Written};
@@ -38,5 +40,6 @@ pub use issuance_log::IssuanceLog;
 pub use keys::KeyMaker;
 pub use kubeconfig::{KubeconfigRefusal, client_from_secret, parse as parse_kubeconfig};
 pub use metrics::Metrics;
+pub use transport::{ApiRequest, ApiVerb, Transport};
 
 pub use certmesh_workflow::lease::Timing;

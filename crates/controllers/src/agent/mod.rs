@@ -9,6 +9,7 @@
 //! ```
 
 mod pass;
+pub(crate) mod stepwise;
 mod targets;
 
 use crate::cache::{Cache, Change, watch_config};

@@ -11,8 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// Sees to it that the agent is told of changes of targets.
+pub(super) enum Targets {
+    /// By a watch of its own for each.
+    Watched(Watches),
+    /// Somebody else sees to it, and is told what to watch.
+    Told(Box<dyn Fn(&ObjectRef) + Send + Sync>),
+}
+
 /// The watched targets, each with what ends its watch.
-pub(super) struct Targets {
+pub(super) struct Watches {
     client: Client,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -27,11 +35,28 @@ impl Targets {
         stop: CancellationToken,
         on_change: impl Fn(&ObjectRef) + Send + Sync + 'static,
     ) -> Self {
-        Self { client, tasks, stop, on_change: Arc::new(on_change), watched: Mutex::default() }
+        let (on_change, watched) = (Arc::new(on_change), Mutex::default());
+        Self::Watched(Watches { client, tasks, stop, on_change, watched })
     }
 
     /// Begins to watch a target unless it is watched already.
     pub(super) fn watch(&self, target: &ObjectRef) {
+        match self {
+            Self::Watched(watches) => watches.watch(target),
+            Self::Told(tell) => tell(target),
+        }
+    }
+
+    /// Ends the watches of targets that no copy names any more.
+    pub(super) fn keep(&self, wanted: impl Fn(&ObjectRef) -> bool) {
+        if let Self::Watched(watches) = self {
+            watches.keep(wanted);
+        }
+    }
+}
+
+impl Watches {
+    fn watch(&self, target: &ObjectRef) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if watched.contains_key(target) {
             return;
@@ -49,8 +74,7 @@ impl Targets {
         watched.insert(target.clone(), stop);
     }
 
-    /// Ends the watches of targets that no copy names any more.
-    pub(super) fn keep(&self, wanted: impl Fn(&ObjectRef) -> bool) {
+    fn keep(&self, wanted: impl Fn(&ObjectRef) -> bool) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.retain(|target, stop| {
             let keep = wanted(target);

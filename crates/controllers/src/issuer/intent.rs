@@ -11,9 +11,8 @@ use certmesh_api::certificates::{CertificateRequest, IssuedCertificate, IssuedCe
 use certmesh_api::multicluster::KubernetesCluster;
 use certmesh_api::{ClusterName, ClusterNameError};
 use certmesh_workflow::examine::{self, CopyFacts, IntentFacts, RequestFacts};
-use certmesh_workflow::issuer::{self, AnswerRequest, Decision, Effect, Observed, Sign};
+use certmesh_workflow::issuer::{self, AnswerRequest, Decision, Effect, Observed};
 use certmesh_workflow::{Event, Examined, IssuanceDecision, Severity};
-use certmesh_x509::SerialNumber;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use std::sync::Arc;
@@ -311,7 +310,7 @@ impl IntentReconciler {
             }
             Effect::Sign(sign) => {
                 self.check_unchanged(&seen.intent).await?;
-                let answer = sign_off_thread(sign).await?;
+                let answer = self.shared.signatures.sign(sign).await?;
                 self.observe_signature(seen);
                 self.answer(cluster, remote, *answer).await?
             }
@@ -375,20 +374,6 @@ impl IntentReconciler {
         changed.status = Some(status);
         self.shared.requests.update_status(&changed).await
     }
-}
-
-/// A signature with an RSA-4096 CA takes milliseconds: too long for an async thread. What cannot be signed is refused.
-async fn sign_off_thread(sign: Box<Sign>) -> Result<Box<AnswerRequest>, PassError> {
-    let work = move || -> Result<AnswerRequest, Box<dyn std::error::Error + Send + Sync>> {
-        let serial = SerialNumber::random()?;
-        Ok(sign.sign(&serial)?)
-    };
-    let failed = |source| PassError::Crypto { attempted: "signing a certificate".to_owned(), source };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| failed(error.into()))?
-        .map(Box::new)
-        .map_err(failed)
 }
 
 /// What the registration of a cluster that is not connected says about it.

@@ -12,6 +12,7 @@ mod intent;
 mod registry;
 mod remote;
 mod signing;
+pub(crate) mod stepwise;
 
 use crate::cache::{Cache, Change, watch_config};
 use crate::clock::Clock;
@@ -33,7 +34,7 @@ use intent::IntentReconciler;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, ResourceExt};
 use registry::{Connected, Registry};
-use signing::SigningCas;
+use signing::{Signatures, SigningCas};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -115,6 +116,7 @@ pub(crate) struct Shared {
     secrets: Cache<Secret>,
     clusters: Cache<KubernetesCluster>,
     signing_cas: SigningCas,
+    signatures: Signatures,
     connected: Arc<Connected>,
     unconnected: Trigger<ObjectRef>,
     tasks: TaskTracker,
@@ -193,6 +195,7 @@ pub async fn run(config: IssuerConfig, stop: CancellationToken) {
         requests: Requests::new(client.clone(), metrics.clone()),
         events: Events::new(client, "certmesh-issuer"),
         signing_cas: SigningCas::default(),
+        signatures: Signatures::OffThread,
         settings: Settings { namespace, allows_foreign_ca_namespaces: any_ca_namespace },
         agent_namespace,
         clock,

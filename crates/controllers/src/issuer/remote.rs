@@ -24,6 +24,21 @@ pub(super) struct Remote {
 }
 
 impl Remote {
+    /// A cluster with its whole budgets.
+    pub(super) fn new(
+        requests: Requests,
+        copies: Cache<IssuedCertificate>,
+        certificate_requests: Cache<CertificateRequest>,
+    ) -> Self {
+        Self {
+            requests,
+            copies,
+            certificate_requests,
+            answers: Mutex::new(TokenBucket::of_answers()),
+            reports: Mutex::new(TokenBucket::of_reports()),
+        }
+    }
+
     /// Starts the watches and the driver of a cluster; they run until `stop`. The driver's trigger.
     pub(super) fn start(
         shared: &Arc<Shared>,
@@ -38,13 +53,8 @@ impl Remote {
         let api = |client| Api::namespaced(client, &shared.agent_namespace);
         let (certificate_requests, requests_task) =
             Cache::watch(&client, api, watch_config(), stop.clone(), notify(shared, cluster, &trigger));
-        let remote = Remote {
-            requests: Requests::new(client, shared.metrics.clone()),
-            copies: copies.clone(),
-            certificate_requests: certificate_requests.clone(),
-            answers: Mutex::new(TokenBucket::of_answers()),
-            reports: Mutex::new(TokenBucket::of_reports()),
-        };
+        let requests = Requests::new(client, shared.metrics.clone());
+        let remote = Remote::new(requests, copies, certificate_requests);
         let reconciler = IntentReconciler::connected(Arc::clone(shared), remote);
         shared.tasks.spawn(copies_task);
         shared.tasks.spawn(requests_task);

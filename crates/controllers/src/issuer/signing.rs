@@ -1,12 +1,41 @@
-//! The signing CAs: their Secrets, examined once for each version.
+//! The signing CAs: their Secrets, examined once for each version; and where signatures are made.
 
 use super::Shared;
+use crate::error::PassError;
 use crate::memo::Memo;
 use certmesh_api::certificates::ObjectRef;
 use certmesh_workflow::examine::{self, SigningCaFacts};
-use certmesh_workflow::issuer::Authority;
+use certmesh_workflow::issuer::{AnswerRequest, Authority, Sign};
+use certmesh_x509::SerialNumber;
 use k8s_openapi::api::core::v1::Secret;
 use std::sync::Arc;
+
+/// Where signatures are made, and where their serial numbers come from.
+pub(crate) enum Signatures {
+    /// Random numbers, off the async threads: a signature with an RSA-4096 CA takes milliseconds.
+    OffThread,
+    /// Numbers given by a simulator, at once.
+    Here(Box<dyn Fn() -> SerialNumber + Send + Sync>),
+}
+
+impl Signatures {
+    /// Makes a signature. What cannot be signed is refused.
+    pub(super) async fn sign(&self, sign: Box<Sign>) -> Result<Box<AnswerRequest>, PassError> {
+        let failed = |source| PassError::Crypto { attempted: "signing a certificate".to_owned(), source };
+        let work = match self {
+            Self::Here(serial) => return sign.sign(&serial()).map(Box::new).map_err(|error| failed(error.into())),
+            Self::OffThread => move || -> Result<AnswerRequest, Box<dyn std::error::Error + Send + Sync>> {
+                let serial = SerialNumber::random()?;
+                Ok(sign.sign(&serial)?)
+            },
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| failed(error.into()))?
+            .map(Box::new)
+            .map_err(failed)
+    }
+}
 
 /// What was found in signing CA Secrets.
 #[derive(Default)]
