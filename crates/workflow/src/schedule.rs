@@ -90,6 +90,12 @@ pub fn retry_at(now: Timestamp, attempts: u32, object: &ObjectRef) -> Timestamp 
     later(now, delay + jitter + 1)
 }
 
+/// Whether a time for the next attempt is no further off than any back-off is. One that is was set by a clock that has been
+/// set back since.
+pub(crate) fn is_within_back_off(now: Timestamp, due: Timestamp) -> bool {
+    due <= later(now, LONGEST_BACK_OFF + LONGEST_BACK_OFF / 5 + 1)
+}
+
 /// How near the end of the CA is that a certificate ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthorityEnd {

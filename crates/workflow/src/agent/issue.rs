@@ -182,7 +182,8 @@ impl<'a> Issue<'a> {
         let recorded = status
             .filter(|status| status.attempts == attempts)
             .and_then(|status| status.next_attempt_at.as_ref())
-            .map(|time| time.0);
+            .map(|time| time.0)
+            .filter(|due| schedule::is_within_back_off(self.now, *due));
         if recorded.is_some_and(|due| due <= self.now) {
             return self.ask(key, attempts, Some(&message));
         }

@@ -248,6 +248,22 @@ fn a_refusal_is_tried_again_after_a_minute_doubling_to_an_hour() {
     assert_eq!(world.made_keys.len(), keys, "the same key for the same need");
 }
 
+/// The clock of a cluster was three days ahead when an attempt failed; then it was set right. The next attempt was due in
+/// three days.
+#[test]
+fn a_clock_that_is_set_back_does_not_put_off_the_next_attempt() {
+    let mut world = World::with_open_request();
+    world.agent_skew = 3 * 86_400;
+    let failed = agent_status_after(&mut world, refusal());
+    assert_eq!(failed.attempts, 1);
+    world.agent_skew = 0;
+    world.settle_agent();
+    let status = world.agent_status();
+    let delay = status.next_attempt_at.unwrap().0.as_second() - world.now.as_second();
+    assert!((48..=73).contains(&delay), "{delay} s");
+    assert_eq!(status.attempts, 1, "it is the same failure");
+}
+
 #[test]
 fn a_refused_need_that_changes_is_tried_at_once() {
     let mut world = World::with_open_request();
