@@ -248,6 +248,9 @@ impl IntentReconciler {
     ) -> Result<Vec<Written>, PassError> {
         let mut written = Vec::new();
         let mut intent = Arc::clone(&seen.intent);
+        if decision.effects.iter().any(|effect| matches!(effect, Effect::ReleaseIntent(_))) {
+            self.check_copy_is_the_one_seen(seen).await?;
+        }
         for effect in decision.effects {
             tracing::info!(%cluster, intent = intent.name_any(), effect = name_of(&effect), "applying");
             match effect {
@@ -294,7 +297,10 @@ impl IntentReconciler {
         let requests = &remote.requests;
         let written = match effect {
             Effect::AddFinalizer(_) | Effect::ReleaseIntent(_) => return Ok(None),
-            Effect::CreateCopy(copy) => version(COPIES, &requests.create(&*copy).await?),
+            Effect::CreateCopy(copy) => {
+                self.check_unchanged(&seen.intent).await?;
+                version(COPIES, &requests.create(&*copy).await?)
+            }
             Effect::UpdateCopy(copy) => version(COPIES, &requests.update(&*copy).await?),
             Effect::DeleteCopy(copy) => {
                 let name = &copy.name;
@@ -321,7 +327,23 @@ impl IntentReconciler {
         Ok(Some(written))
     }
 
-    /// Nothing is signed for an intent that changed since it was decided on.
+    /// An intent is let go when its copy is gone, which a cache that lags cannot tell: a copy that was made a moment ago
+    /// would be left behind with nobody to clean up after it.
+    async fn check_copy_is_the_one_seen(&self, seen: &Seen) -> Result<(), PassError> {
+        let Some(remote) = self.remote.as_ref() else { return Ok(()) };
+        let (namespace, name) = (self.shared.agent_namespace.as_str(), seen.intent.name_any());
+        let live = remote.requests.get::<IssuedCertificate>(namespace, &name).await?;
+        let seen = seen.copy.as_ref().and_then(|(copy, _)| copy.uid());
+        match live.and_then(|copy| copy.uid()) {
+            Some(uid) if Some(&uid) != seen.as_ref() => {
+                Err(PassError::Changed { object: format!("IssuedCertificate {namespace}/{name}") })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing is signed for an intent that changed since it was decided on, and no copy is made of one that is gone: its
+    /// finalizer is what sees to it that copies are cleaned up.
     async fn check_unchanged(&self, intent: &IssuedCertificate) -> Result<(), PassError> {
         let (namespace, name) = (intent.namespace().unwrap_or_default(), intent.name_any());
         let live = self.shared.requests.get::<IssuedCertificate>(&namespace, &name).await?;
@@ -329,6 +351,7 @@ impl IntentReconciler {
             Some(live)
                 if live.metadata.generation == intent.metadata.generation
                     && live.metadata.uid == intent.metadata.uid
+                    && live.metadata.deletion_timestamp == intent.metadata.deletion_timestamp
                     && live.metadata.annotations == intent.metadata.annotations =>
             {
                 Ok(())
