@@ -7,6 +7,7 @@
 //!  cargo xtask protobuf ──▶ protobuf/      the API server's table of messages, from the Go types of a Kubernetes release
 //!  cargo xtask rig      ──▶ rig.rs         real API servers to try things on
 //!  cargo xtask bench    ──▶ benches/       one file a bench
+//!  cargo xtask sim      ──▶ sim/           hostile runs of issuer and agents, and the defects that they have to catch
 //! ```
 
 mod benches;
@@ -17,6 +18,7 @@ mod process;
 mod protobuf;
 mod report;
 mod rig;
+mod sim;
 mod steps;
 mod tools;
 mod workspace;
@@ -61,6 +63,8 @@ enum Command {
     Rig(rig::RigCommand),
     /// Measure, and print a table.
     Bench(benches::Selection),
+    /// Run issuer and agents in a simulated world that is against them: `cargo xtask sim -- --help`.
+    Sim(sim::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -84,6 +88,7 @@ fn run(command: Command) -> Result<(), Failure> {
             steps::deny::run_with(&workspace, advisories).map(|note| println!("{note}"))
         }
         Command::Rig(command) => rig::run(&workspace, &command),
+        Command::Sim(arguments) => sim::run(&workspace, &arguments),
         Command::Bench(selection) => benches::run(&workspace, &selection),
     }
 }

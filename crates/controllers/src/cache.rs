@@ -171,6 +171,8 @@ where
     }
 }
 
+type OnChange<K> = dyn Fn(Change<'_, K>) + Send;
+
 /// The writing end of a cache: takes what a watch tells, one event after the other.
 pub struct Feed<K: Resource<DynamicType = ()> + Clone + 'static> {
     reader: Store<K>,
@@ -178,7 +180,7 @@ pub struct Feed<K: Resource<DynamicType = ()> + Clone + 'static> {
     health: Arc<RwLock<Option<String>>>,
     newest: Arc<AtomicU64>,
     before_relist: HashMap<ObjectRef<K>, Arc<K>>,
-    on_change: Box<dyn Fn(Change<'_, K>) + Send>,
+    on_change: Box<OnChange<K>>,
 }
 
 impl<K: Resource<DynamicType = ()> + Clone + 'static> Feed<K> {

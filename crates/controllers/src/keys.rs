@@ -26,7 +26,9 @@ impl Default for KeyMaker {
 
 impl KeyMaker {
     /// Takes its keys from somewhere else: a simulator, whose keys are always the same.
-    pub fn given(make: impl Fn(KeyAlgorithm) -> Result<PrivateKey, KeyError> + Send + Sync + 'static) -> Self {
+    pub fn given(
+        make: impl Fn(KeyAlgorithm) -> Result<PrivateKey, KeyError> + Send + Sync + 'static,
+    ) -> Self {
         Self(Source::Given(Arc::new(make)))
     }
 

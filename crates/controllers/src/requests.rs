@@ -85,7 +85,8 @@ impl Requests {
                 let name = name.to_owned();
                 let request =
                     ApiRequest { verb: ApiVerb::Get, kind: "Namespace", namespace: String::new(), name };
-                found(transport.send(request).await).and_then(|json| json.map(|json| parsed(&json)).transpose())
+                found(transport.send(request).await)
+                    .and_then(|json| json.map(|json| parsed(&json)).transpose())
             }
         };
         read.map_err(|source| PassError::Api { verb: "reading", object: format!("Namespace {name}"), source })
@@ -98,9 +99,7 @@ impl Requests {
             Way::Client(client) => {
                 Api::<K>::namespaced(client.clone(), &namespace).create(&PostParams::default(), object).await
             }
-            Way::Direct(transport) => {
-                write(&**transport, ApiVerb::Create, &namespace, &name, object).await
-            }
+            Way::Direct(transport) => write(&**transport, ApiVerb::Create, &namespace, &name, object).await,
         };
         self.count::<K>("create", created.is_ok());
         created.map_err(failed::<K>("creating", &namespace, &name))
@@ -114,9 +113,7 @@ impl Requests {
                 let api = Api::<K>::namespaced(client.clone(), &namespace);
                 api.replace(&name, &PostParams::default(), object).await
             }
-            Way::Direct(transport) => {
-                write(&**transport, ApiVerb::Update, &namespace, &name, object).await
-            }
+            Way::Direct(transport) => write(&**transport, ApiVerb::Update, &namespace, &name, object).await,
         };
         self.count::<K>("update", updated.is_ok());
         updated.map_err(failed::<K>("updating", &namespace, &name))

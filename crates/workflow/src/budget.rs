@@ -53,12 +53,16 @@ mod tests {
     }
 
     fn spent(bucket: &mut TokenBucket, now: Timestamp) -> usize {
-        (0..10_000).take_while(|_| bucket.exhausted_until(now).is_none().then(|| bucket.take(now)).is_some()).count()
+        (0..10_000)
+            .take_while(|_| bucket.exhausted_until(now).is_none().then(|| bucket.take(now)).is_some())
+            .count()
     }
 
     #[test]
     fn what_is_spent_is_earned_again() {
-        for (bucket, burst, a_second) in [(TokenBucket::of_answers(), 500, 10), (TokenBucket::of_reports(), 1000, 40)] {
+        for (bucket, burst, a_second) in
+            [(TokenBucket::of_answers(), 500, 10), (TokenBucket::of_reports(), 1000, 40)]
+        {
             let mut bucket = bucket;
             assert_eq!(spent(&mut bucket, at(0)), burst);
             assert!(bucket.exhausted_until(at(0)).is_some_and(|until| until <= at(1)));

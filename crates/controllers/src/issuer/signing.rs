@@ -23,7 +23,9 @@ impl Signatures {
     pub(super) async fn sign(&self, sign: Box<Sign>) -> Result<Box<AnswerRequest>, PassError> {
         let failed = |source| PassError::Crypto { attempted: "signing a certificate".to_owned(), source };
         let work = match self {
-            Self::Here(serial) => return sign.sign(&serial()).map(Box::new).map_err(|error| failed(error.into())),
+            Self::Here(serial) => {
+                return sign.sign(&serial()).map(Box::new).map_err(|error| failed(error.into()));
+            }
             Self::OffThread => move || -> Result<AnswerRequest, Box<dyn std::error::Error + Send + Sync>> {
                 let serial = SerialNumber::random()?;
                 Ok(sign.sign(&serial)?)

@@ -1,0 +1,92 @@
+//! Defects of the shell that the simulator found, each told again step by step.
+
+use certmesh_api::certificates::ObjectRef;
+
+use crate::cluster::{HOME, Kind};
+use crate::faults::Faults;
+use crate::process::Actor;
+use crate::world::World;
+
+fn intent() -> ObjectRef {
+    ObjectRef::new("cluster-1", "istio")
+}
+
+fn copy() -> ObjectRef {
+    ObjectRef::new(HOME, "istio")
+}
+
+/// A world with one cluster in which nothing goes wrong by itself, its watches begun.
+fn calm() -> World {
+    let mut world = World::new(1, 1, Faults::none(1), false);
+    world.install_authorities();
+    pass(&mut world, 1);
+    world
+}
+
+/// Everybody does what there is to do for so many seconds.
+fn pass(world: &mut World, seconds: i64) {
+    let end = world.clock.micros() + seconds * 1_000_000;
+    while world.step() {}
+    while world.next_due().is_some_and(|due| due < end) && world.wait() {
+        while world.step() {}
+    }
+    world.clock.pass(end - world.clock.micros());
+    while world.step() {}
+}
+
+fn exists(world: &World, site: usize, name: &ObjectRef) -> bool {
+    world.clusters[site].get(Kind::IssuedCertificate, &name.namespace, &name.name).is_some()
+}
+
+fn delete_intent(world: &mut World) {
+    assert!(world.remove(Actor::User, 0, Kind::IssuedCertificate, &intent()));
+}
+
+#[test]
+fn an_intent_is_finished_and_deleted_without_a_trace() {
+    let mut world = calm();
+    world.create_intent(&intent());
+    pass(&mut world, 10);
+    assert_eq!(crate::invariants::endings::everything_is_finished_or_rightly_stalled(&world), Ok(()));
+    assert!(exists(&world, 1, &copy()));
+    delete_intent(&mut world);
+    pass(&mut world, 10);
+    assert!(!exists(&world, 0, &intent()) && !exists(&world, 1, &copy()));
+    assert_eq!(world.witness.violations, []);
+}
+
+/// The watch of the copies lagged for more than the five seconds that a pass waits for it. The issuer saw no copy, so it let
+/// the intent go: the copy, its request and its key stayed in the remote cluster for ever. (Seed 21.)
+#[test]
+fn an_intent_is_kept_while_its_copy_has_not_been_seen_yet() {
+    let mut world = calm();
+    world.held.push((0, 1, Kind::IssuedCertificate));
+    world.create_intent(&intent());
+    pass(&mut world, 10);
+    assert!(exists(&world, 1, &copy()));
+    delete_intent(&mut world);
+    pass(&mut world, 60);
+    assert!(exists(&world, 0, &intent()), "the copy is still there");
+    world.held.clear();
+    pass(&mut world, 120);
+    assert!(!exists(&world, 0, &intent()) && !exists(&world, 1, &copy()));
+    assert_eq!(world.witness.violations, []);
+}
+
+/// A replica whose watch of the intents lagged saw that the copy was gone, and made it again, of an intent that was gone too:
+/// nobody would ever clean up after it. (Seed 440.)
+#[test]
+fn no_copy_is_made_of_an_intent_that_is_gone() {
+    let mut world = calm();
+    world.create_intent(&intent());
+    pass(&mut world, 10);
+    world.held.push((0, 0, Kind::IssuedCertificate));
+    (world.processes[0].leads, world.processes[1].leads) = (false, true);
+    pass(&mut world, 10);
+    delete_intent(&mut world);
+    pass(&mut world, 10);
+    assert!(!exists(&world, 0, &intent()) && !exists(&world, 1, &copy()));
+    (world.processes[0].leads, world.processes[1].leads) = (true, false);
+    pass(&mut world, 60);
+    assert!(!exists(&world, 1, &copy()), "there is nothing that it could be a copy of");
+}
