@@ -103,28 +103,3 @@ impl<'a> Trust<'a> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use certmesh_x509::{KeyAlgorithm, PrivateKey, SerialNumber};
-
-    use super::*;
-
-    fn root(name: &str, now: jiff::Timestamp) -> CertificateAuthority {
-        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).expect("a key");
-        let serial = SerialNumber::random().expect("a serial number");
-        CertificateAuthority::self_signed_root(key, name, Duration::from_secs(3600), &serial, now)
-            .expect("a root")
-    }
-
-    #[test]
-    fn a_root_that_both_authorities_have_stays_trusted_while_one_follows_the_other() {
-        let authority = root("shared", jiff::Timestamp::UNIX_EPOCH);
-        for step in [RotationStep::AddingNewRoot, RotationStep::PropagatingNewIntermediate] {
-            let trust = Trust::at_step(step, &authority, Some(&authority)).expect("both authorities");
-            assert_eq!(&trust.root_set(), authority.roots().fingerprints(), "{step:?}");
-        }
-    }
-}

@@ -1,7 +1,8 @@
 //! The steps of a root rotation, as an intent goes through them.
 
 use certmesh_api::certificates::{CertificateRotationState, IssuedCertificateSpec, IssuedCertificateState};
-use certmesh_workflow::examine;
+use certmesh_workflow::examine::{self, RotationStep};
+use certmesh_workflow::trust::Trust;
 use certmesh_x509::CertificateAuthority;
 
 use crate::world::{World, ca_ref, pki, seconds, spec};
@@ -169,4 +170,13 @@ fn a_step_without_the_ca_being_left_is_refused() {
     let status = world.intent().status.clone().unwrap();
     assert_eq!(status.state, IssuedCertificateState::Failed);
     assert!(status.error.contains("previousGlooMeshCa"), "{}", status.error);
+}
+
+#[test]
+fn a_root_that_both_authorities_have_stays_trusted_while_one_follows_the_other() {
+    let authority = pki::root("shared", crate::world::start(), 10 * pki::YEAR);
+    for step in [RotationStep::AddingNewRoot, RotationStep::PropagatingNewIntermediate] {
+        let trust = Trust::at_step(step, &authority, Some(&authority)).expect("both authorities");
+        assert_eq!(&trust.root_set(), authority.roots().fingerprints(), "{step:?}");
+    }
 }
