@@ -95,6 +95,7 @@ mod tests {
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
         assert_eq!(Fingerprint::of(b"abc").short(), "ba7816bf");
+        assert!(format!("{:?}", Fingerprint::of(b"abc")).starts_with("Fingerprint(ba7816bf"));
     }
 
     #[test]

@@ -237,6 +237,15 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_the_same_after_its_way_through_a_certificate() {
+        for text in ["spiffe://cluster.local/ns/a/sa/b", "10.0.0.1", "2001:db8::1", "istiod.istio-system.svc"]
+        {
+            let host: Host = text.parse().unwrap();
+            assert_eq!(Host::from_general_name(&host.to_general_name().unwrap()), Some(host));
+        }
+    }
+
+    #[test]
     fn each_rule_refuses() {
         let long_label = format!("{}.example", "a".repeat(64));
         let long_name = format!("{}example", "a.".repeat(130));

@@ -276,6 +276,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_may_be_as_large_as_the_limit_and_no_larger() {
+        let mut text = A.as_bytes().to_vec();
+        text.resize(MAX_SIZE, b'\n');
+        assert_eq!(read(&text).map(|document| document.blocks.len()), Ok(1));
+        text.push(b'\n');
+        assert!(matches!(read(&text), Err(PemError::TooLarge { size }) if size == MAX_SIZE + 1));
+    }
+
+    #[test]
     fn blocks_are_found_in_any_layout() {
         let abc = vec![("A".to_owned(), b"abc".to_vec())];
         for text in [

@@ -137,6 +137,13 @@ mod tests {
     }
 
     #[test]
+    fn a_trust_domain_may_have_255_characters() {
+        let longest = "a".repeat(255);
+        let id: SpiffeId = format!("spiffe://{longest}").parse().unwrap();
+        assert_eq!(id.trust_domain(), longest);
+    }
+
+    #[test]
     fn each_rule_refuses() {
         use InvalidSpiffeId::*;
         let long_domain = format!("spiffe://{}", "a".repeat(256));

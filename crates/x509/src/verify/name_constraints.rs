@@ -160,6 +160,21 @@ mod tests {
     }
 
     #[test]
+    fn only_a_subtree_that_matches_excludes() {
+        let subtree = |base: GeneralName| GeneralSubtree { base, minimum: 0, maximum: None };
+        let dns = |name: &str| GeneralName::DnsName(der::asn1::Ia5String::new(name).unwrap());
+        let subtrees = [subtree(dns("example.org")), subtree(dns("inner.example.com"))];
+        for (host, expected) in [
+            ("example.com", false),
+            ("a.inner.example.com", true),
+            ("example.org", true),
+            ("10.0.0.1", false),
+        ] {
+            assert_eq!(is_excluded(&host.parse().unwrap(), &subtrees), expected, "{host}");
+        }
+    }
+
+    #[test]
     fn addresses_match_by_mask_and_family() {
         let net10 = [10, 0, 0, 0, 255, 0, 0, 0];
         assert!(is_in_range(&[10, 1, 2, 3], &net10));

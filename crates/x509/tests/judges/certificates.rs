@@ -67,6 +67,32 @@ fn openssl_and_certmesh_read_the_same_fields() {
 }
 
 #[test]
+fn a_certificate_is_valid_from_its_first_second_to_its_last() {
+    let root = root();
+    let certificate = root.certificate();
+    let second = jiff::SignedDuration::from_secs(1);
+    let (first, last) = (certificate.not_before(), certificate.not_after());
+    for (at, expected) in [(first - second, false), (first, true), (last, true), (last + second, false)] {
+        assert_eq!(certificate.is_valid_at(at), expected, "{at}");
+    }
+}
+
+#[test]
+fn what_people_debug_with_is_named() {
+    let root = root();
+    let certificate = root.certificate();
+    assert_eq!(certificate.signature_algorithm_name(), "ecdsa-with-SHA256");
+    let key = certificate.public_key();
+    assert_eq!(format!("{key:?}"), format!("PublicKey({}, {})", key.algorithm_name(), key.fingerprint()));
+    assert_eq!(
+        format!("{:?}", certificate.subject()),
+        format!("DistinguishedName({})", certificate.subject())
+    );
+    let identifier = certificate.subject_key_identifier().expect("a root has one");
+    assert_eq!(format!("{identifier:?}"), format!("KeyIdentifier({identifier})"));
+}
+
+#[test]
 fn names_that_are_no_hosts_are_kept_apart() {
     let mut params = leaf_params("x");
     params.subject_alt_names.extend([
