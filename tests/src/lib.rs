@@ -8,10 +8,11 @@
 //!  Witness                          sees every version of an issued Secret, and whether it was whole
 //!  Inventory                        everything in a cluster, to see what changed
 //!  Forger                           certificates and requests that an attacker makes
-//!  forgeries, wrong_input           what they come to, and what is told about it: tables for stories of all kinds
+//!  edits, forgeries, wrong_*        what they come to, and what is told about it: tables for stories of all kinds
 //!  CapturedLogs                     what controllers logged, at every level
 //! ```
 
+pub mod edits;
 mod faults;
 mod fleet;
 pub mod forger;
@@ -24,6 +25,7 @@ mod overtaker;
 mod reading;
 mod witness;
 pub mod wrong_input;
+pub mod wrong_kubeconfigs;
 
 pub use faults::{CrashPoint, Faults, Sent};
 pub use fleet::{Fleet, HOME, Kind, ROOT_CA, Running, Transport, ensure_namespace, is_clean, stop};

@@ -8,6 +8,7 @@ use certmesh_api::names::labels;
 use certmesh_apiserver::Cluster;
 use certmesh_controllers::client_from_secret;
 use certmesh_controllers::issuer::Connector;
+use certmesh_tests::wrong_kubeconfigs::{kubeconfig, wrong_kubeconfigs};
 use certmesh_tests::{
     Faults, Fleet, HOME, HOUR, Inventory, condition, ensure_namespace, intent, is_ready, reason, stop,
 };
@@ -16,17 +17,6 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use std::time::Duration;
-
-/// A kubeconfig of a server on a port where nobody listens, with these additions to its cluster and user.
-fn kubeconfig(cluster: &Cluster, in_cluster: &str, in_user: &str) -> String {
-    let ca = serde_json::to_value(ByteString(cluster.ca_pem().as_bytes().to_vec())).unwrap();
-    format!(
-        "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
-         contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\
-         clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:1', certificate-authority-data: {ca}{in_cluster}}}}}]\n\
-         users: [{{name: u, user: {{token: abc{in_user}}}}}]\n"
-    )
-}
 
 async fn write_kubeconfig(fleet: &Fleet, content: &[u8]) {
     let data = json!({"data": {"kubeconfig": ByteString(content.to_vec())}});
@@ -67,51 +57,7 @@ async fn a_kubeconfig_that_is_more_than_data_is_refused_and_once_corrected_the_c
             Ok(remote.client(Cluster::service_account(HOME, RemoteIssuer::NAME)))
         }
     });
-    let token = "use a token";
-    let table = [
-        (
-            kubeconfig(&remote, "", ", exec: {apiVersion: client.authentication.k8s.io/v1, command: sh}"),
-            "users[].user.exec",
-            token,
-        ),
-        (kubeconfig(&remote, "", ", auth-provider: {name: gcp}"), "users[].user.auth-provider", token),
-        (kubeconfig(&remote, "", ", tokenFile: /etc/passwd"), "users[].user.tokenFile", ""),
-        (kubeconfig(&remote, "", ", client-certificate: /etc/passwd"), "users[].user.client-certificate", ""),
-        (kubeconfig(&remote, "", ", client-key: /etc/passwd"), "users[].user.client-key", ""),
-        (
-            kubeconfig(&remote, ", certificate-authority: /etc/passwd", ""),
-            "clusters[].cluster.certificate-authority",
-            "",
-        ),
-        (
-            kubeconfig(&remote, ", proxy-url: 'http://127.0.0.1:1'", ""),
-            "clusters[].cluster.proxy-url",
-            "make the API server reachable directly",
-        ),
-        (
-            kubeconfig(&remote, ", insecure-skip-tls-verify: true", ""),
-            "insecure-skip-tls-verify",
-            "give certificate-authority-data instead",
-        ),
-        (
-            kubeconfig(&remote, "", "").replace("https://", "http://"),
-            "clusters[].cluster.server",
-            "only https:// servers are used",
-        ),
-        (
-            kubeconfig(&remote, "", "").replace("current-context: c", "current-context: d"),
-            "current context",
-            "",
-        ),
-        ("{".to_owned(), "cannot be read", "correct it or register the cluster again"),
-        (
-            kubeconfig(&remote, "", ", password: {hunter2"),
-            "near line",
-            "correct it or register the cluster again",
-        ),
-        ("a".repeat(300 << 10), "at most", ""),
-        (String::new(), "kubeconfig", ""),
-    ];
+    let table = wrong_kubeconfigs(remote.ca_pem());
     write_kubeconfig(&fleet, table[0].0.as_bytes()).await;
     fleet.create(&fleet.management, &intent("cluster-1", "istiod")).await;
     for connector in [Connector::default(), judging.clone()] {
@@ -132,7 +78,7 @@ async fn a_kubeconfig_that_is_more_than_data_is_refused_and_once_corrected_the_c
         fleet.get::<IssuedCertificate>(&remote, HOME, "istiod").await.is_none(),
         "nothing was written there"
     );
-    write_kubeconfig(&fleet, kubeconfig(&remote, "", "").as_bytes()).await;
+    write_kubeconfig(&fleet, kubeconfig(remote.ca_pem(), "", "").as_bytes()).await;
     let limit = Duration::from_secs(3);
     fleet.wait_for(limit, &fleet.management, "cluster-1", "istiod", is_ready).await;
     agent.stop().await;

@@ -5,19 +5,20 @@ use certmesh_api::certificates::{
     CertificateRequest, CertificateRequestState, IssuedCertificate, KeyAlgorithmName, ObjectRef,
 };
 use certmesh_api::names::{annotations, labels};
+use certmesh_tests::edits::{
+    EVIL, edits_of_a_copy, edits_that_disown_a_copy, novel, strings, unusable_requests,
+};
 use certmesh_tests::forger::{csr, new_key};
 use certmesh_tests::{
     Faults, Fleet, HOME, HOUR, Kind, Witness, certificate_in, condition, intent, is_ready, reason, stop,
 };
-use certmesh_x509::{Certificate, Hosts, KeyAlgorithm, PrivateKey};
+use certmesh_x509::{Certificate, Hosts};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
 use std::time::Duration;
-
-const EVIL: &str = "spiffe://cluster-1.example/ns/istio-system/sa/admin";
 
 /// A fleet whose agent has asked for a certificate that nobody has signed yet. Nothing is running.
 async fn asked() -> Fleet {
@@ -63,26 +64,7 @@ async fn edits_of_the_copy_are_undone_and_nothing_is_signed_for_them() {
     fleet.create(&fleet.management, &intent("cluster-1", "istiod")).await;
     fleet.ready("cluster-1", "istiod").await;
     let before = fleet.cacerts(0).await;
-    let other_trust = "0".repeat(64);
-    let edits = [
-        json!({"spec": {"hosts": [EVIL]}}),
-        json!({"spec": {"certOptions": {"ttlDays": 36500}}}),
-        json!({"spec": {"glooMeshCa": {"signingCertificateSecret": {"name": "another"}}}}),
-        json!({"spec": {"certOptions": {"orgName": "Mallory"}}}),
-        json!({"spec": {"issuedCertificateSecret": null}}),
-        json!({"metadata": {"annotations": {annotations::TRUST_FINGERPRINT: other_trust}}}),
-        json!({"metadata": {"annotations": {annotations::TRUST_FINGERPRINT: null}}}),
-        json!({"metadata": {"annotations": {annotations::RENEW: "now"}}}),
-        json!({"metadata": {"annotations": {annotations::INTENT: "cluster-2/istiod"}}}),
-        json!({"metadata": {"annotations": {annotations::INTENT_UID: "another"}}}),
-        json!({"metadata": {"annotations": {annotations::INTENT: null, annotations::INTENT_UID: null}}}),
-        json!({"metadata": {"annotations": null}}),
-        json!({"metadata": {"labels": {labels::CLUSTER: "cluster-2"}}}),
-        json!({"metadata": {"annotations": {annotations::INTENT_GENERATION: "99"}}}),
-        json!({"metadata": {"annotations": {annotations::ADOPT: "true", annotations::REPLACE_ROOT: "true"}}}),
-        json!({"metadata": {"annotations": {annotations::DELETION_POLICY: "Delete"}}}),
-    ];
-    for edit in edits {
+    for edit in edits_of_a_copy() {
         // Not in the brake against storms, so that the agent would really ask.
         tokio::time::sleep(HOUR).await;
         let good = fleet.get::<IssuedCertificate>(remote, HOME, "istiod").await.unwrap();
@@ -108,13 +90,7 @@ async fn a_copy_that_is_made_to_look_like_anothers_is_left_alone_and_the_intent_
     fleet.create(&fleet.management, &intent("cluster-1", "istiod")).await;
     fleet.ready("cluster-1", "istiod").await;
     let before = fleet.cacerts(0).await;
-    let others =
-        [annotations::INTENT, annotations::INTENT_UID].map(|key| (key.to_owned(), json!("of/another")));
-    let others = Value::Object(others.into_iter().collect());
-    for edit in [
-        json!({"metadata": {"annotations": others}}),
-        json!({"metadata": {"annotations": null, "labels": null}}),
-    ] {
+    for edit in edits_that_disown_a_copy() {
         fleet.patch::<IssuedCertificate>(remote, HOME, "istiod", edit.clone()).await;
         let intent = fleet.says("cluster-1", "istiod", "CopyNotOurs").await;
         let error = intent.status.unwrap().error;
@@ -164,18 +140,7 @@ async fn a_swapped_csr_gets_its_key_signed_under_the_intent_and_is_never_stored(
 async fn a_csr_that_cannot_be_used_is_refused_and_the_agent_asks_again() {
     let fleet = asked().await;
     let honest = fleet.request(0, "istiod").await.spec.certificate_signing_request.unwrap().0;
-    let (mallory, other) = (csr(&new_key(), EVIL), csr(&new_key(), EVIL));
-    let p384 = PrivateKey::generate(KeyAlgorithm::EcdsaP384).unwrap();
-    let table: Vec<(&str, Vec<u8>, &str)> = vec![
-        ("a signature by another key", spliced(&mallory), "KeyNotProven"),
-        ("more than 16 KiB", [mallory.as_bytes(), &[b'\n'; 17 << 10]].concat(), "RequestUnreadable"),
-        ("two requests", [mallory.as_bytes(), other.as_bytes()].concat(), "RequestUnreadable"),
-        ("garbage", b"\x00\xff\x1b[2J".to_vec(), "RequestUnreadable"),
-        ("PEM around garbage", honest[..honest.len() / 2].to_vec(), "RequestUnreadable"),
-        ("a private key's label", relabelled(&mallory), "RequestUnreadable"),
-        ("another kind of key", csr(&p384, EVIL).into_bytes(), "WrongKeyKind"),
-    ];
-    for (number, (what, pem, reason)) in table.into_iter().enumerate() {
+    for (number, (what, pem, reason)) in unusable_requests(&honest).into_iter().enumerate() {
         if number > 0 {
             // The same open request again: whoever rules the cluster can make it look unanswered.
             let reset = json!({"status": {"state": "PENDING", "error": null, "observedGeneration": null}});
@@ -200,20 +165,6 @@ async fn a_csr_that_cannot_be_used_is_refused_and_the_agent_asks_again() {
     fleet.ready("cluster-1", "istiod").await;
     assert_eq!(decisions(&fleet, "signed").len(), 1);
     stop(running).await;
-}
-
-/// A request with a byte of its signature, which is last in it, changed.
-fn spliced(pem: &str) -> Vec<u8> {
-    let lines: Vec<&str> = pem.lines().collect();
-    let mut body = lines[1..lines.len() - 1].concat().into_bytes();
-    let at = body.len() - 12;
-    body[at] = if body[at] == b'A' { b'B' } else { b'A' };
-    let wrapped: Vec<&[u8]> = body.chunks(64).collect();
-    [lines[0].as_bytes(), &wrapped.join(&b"\n"[..]), lines[lines.len() - 1].as_bytes(), b""].join(&b"\n"[..])
-}
-
-fn relabelled(pem: &str) -> Vec<u8> {
-    pem.replace("CERTIFICATE REQUEST", "PRIVATE KEY").into_bytes()
 }
 
 async fn status_patch<K: Kind>(fleet: &Fleet, patch: Value) {
@@ -319,19 +270,7 @@ async fn what_a_remote_status_says_is_escaped_and_cut_before_people_read_it() {
     stop(running).await;
     let copy = fleet.get::<IssuedCertificate>(&fleet.remotes[0], HOME, "istiod").await.unwrap();
     let mut status = copy.status.unwrap();
-    let novel = format!("\u{1b}[2J\u{202e}all is well\r\n{}", "\u{1b}]0;owned\u{7}".repeat(2000));
-    status.error.clone_from(&novel);
-    status.state = certmesh_api::certificates::IssuedCertificateState::Failed;
-    for condition in &mut status.conditions {
-        condition.message.clone_from(&novel);
-        condition.reason = "Owned".to_owned();
-        condition.status = "False".to_owned();
-    }
-    let summary = status.certificate.as_mut().unwrap();
-    summary.issuer.clone_from(&novel);
-    summary.serial_number.clone_from(&novel);
-    summary.fingerprint.clone_from(&novel);
-    summary.roots = vec!["\u{1b}".repeat(64); 128];
+    novel(&mut status);
     status_patch::<IssuedCertificate>(&fleet, json!({"status": status})).await;
 
     let issuer = fleet.run_issuer(&Faults::default()).await;
@@ -355,15 +294,6 @@ async fn what_a_remote_status_says_is_escaped_and_cut_before_people_read_it() {
     let running = fleet.run_all().await;
     fleet.ready("cluster-1", "istiod").await;
     stop(running).await;
-}
-
-fn strings(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::String(text) => found.push(text.clone()),
-        Value::Array(items) => items.iter().for_each(|item| strings(item, found)),
-        Value::Object(fields) => fields.values().for_each(|field| strings(field, found)),
-        _ => {}
-    }
 }
 
 #[tokio::test(start_paused = true)]

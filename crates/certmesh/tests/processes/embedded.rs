@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let serving = certmesh_apiserver::Server::new(Limits::default());
     let mut servers = Vec::new();
-    for name in ["management", "cluster-1", "cluster-2"] {
+    for name in stories::SERVERS {
         let cluster = Cluster::new(name).expect("a cluster");
         let address = runtime.block_on(serving.serve(&cluster)).expect("a free port on loopback");
         let kubeconfig = cluster.kubeconfig(Cluster::admin()).expect("the cluster is served").to_value();

@@ -17,8 +17,8 @@ fn main() -> ExitCode {
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let rig = Rig::start(&binaries, directory.path(), &["management", "cluster-1", "cluster-2"])
-        .unwrap_or_else(|error| panic!("{error}"));
+    let rig =
+        Rig::start(&binaries, directory.path(), &stories::SERVERS).unwrap_or_else(|error| panic!("{error}"));
     let servers = rig.clusters().iter().map(|cluster| Server {
         name: cluster.name().to_owned(),
         url: cluster.url().to_owned(),

@@ -16,7 +16,7 @@ mod versions;
 pub(crate) use link::LinkState;
 pub(crate) use reading::whole;
 pub(crate) use server::{Kind, Member, Server};
-pub(crate) use versions::Versions;
+pub(crate) use versions::{Version, Versions};
 
 use certmesh_api::certificates::{IssuedCertificate, ObjectRef};
 use certmesh_api::manifests::{Agent, Issuer, RemoteIssuer};
@@ -108,6 +108,13 @@ impl Mesh {
 
     /// The same, for a namespace that was made for something else.
     pub(crate) async fn register_without_namespace(&self, name: &str, kubeconfig: &str) {
+        self.write_registration(name, kubeconfig).await;
+        let spec = KubernetesClusterSpec { secret_name: name.to_owned(), cluster_domain: String::new() };
+        self.management.create(HOME, &KubernetesCluster::new(name, spec)).await;
+    }
+
+    /// The Secret that a registration names.
+    pub(crate) async fn write_registration(&self, name: &str, kubeconfig: &str) {
         let secret = Secret {
             metadata: metadata(name),
             type_: Some(secret_types::KUBECONFIG.to_owned()),
@@ -115,8 +122,6 @@ impl Mesh {
             ..Secret::default()
         };
         self.management.create(HOME, &secret).await;
-        let spec = KubernetesClusterSpec { secret_name: name.to_owned(), cluster_domain: String::new() };
-        self.management.create(HOME, &KubernetesCluster::new(name, spec)).await;
     }
 
     /// The kubeconfigs of our own processes.

@@ -105,6 +105,12 @@ impl Member {
         patched.expect("the administrator may patch it")
     }
 
+    pub(crate) async fn patch_status<K: Kind>(&self, namespace: &str, name: &str, patch: Value) -> K {
+        let api = self.api::<K>(namespace);
+        let patched = api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await;
+        patched.expect("the administrator may patch it")
+    }
+
     /// Puts another object in the place of the one of its name, whatever its version is now. Finalizers stay.
     pub(crate) async fn replace<K: Kind>(&self, namespace: &str, mut object: K) -> K {
         let (api, name) = (self.api::<K>(namespace), object.name_any());

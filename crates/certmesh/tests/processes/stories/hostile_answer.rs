@@ -18,7 +18,7 @@ use kube::{Client, ResourceExt as _};
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "no_forged_answer_is_ever_stored",
-    disturbs: Disturbs::Cluster2,
+    disturbs: Disturbs::Cluster(1),
     targets: || cacerts(&["forged"]),
     tell: |mesh| forged(mesh).boxed(),
 }];

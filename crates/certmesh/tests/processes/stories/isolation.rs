@@ -4,6 +4,7 @@
 
 use super::{Disturbs, Story, cacerts};
 use crate::mesh::{HOME, LinkState, Mesh};
+use certmesh_api::certificates::IssuedCertificateStatus;
 use certmesh_api::multicluster::KubernetesCluster;
 use certmesh_api::names::annotations;
 use certmesh_tests::condition;
@@ -18,13 +19,13 @@ const UNDELAYED: Duration = Duration::from_secs(20);
 pub(super) const STORIES: &[Story] = &[
     Story {
         name: "a_cluster_that_goes_silent_on_the_way_delays_no_other",
-        disturbs: Disturbs::Cluster2,
+        disturbs: Disturbs::Cluster(2),
         targets: || cacerts(&["silent"]),
         tell: |mesh| silent(mesh).boxed(),
     },
     Story {
         name: "a_cluster_that_is_cut_off_from_the_start_delays_no_other",
-        disturbs: Disturbs::Cluster2,
+        disturbs: Disturbs::Cluster(1),
         targets: || cacerts(&["cut-off"]),
         tell: |mesh| cut_off(mesh).boxed(),
     },
@@ -41,7 +42,7 @@ async fn cut_off(mesh: &Mesh) {
     }
     mesh.ready("cluster-1", "cut-off").await;
     assert!(begin.elapsed() < UNDELAYED, "{:?}", begin.elapsed());
-    unreachable_is_said(mesh, "cut-off").await;
+    unreachable_is_said(mesh, "cluster-2", "cut-off").await;
     let message = registration(mesh, "FAILED").await;
     assert!(message.ends_with("the network and the token"), "{message}");
 
@@ -62,32 +63,32 @@ async fn registration(mesh: &Mesh, state: &str) -> String {
 }
 
 async fn silent(mesh: &Mesh) {
-    for cluster in ["cluster-1", "cluster-2"] {
+    for cluster in ["cluster-1", "cluster-3"] {
         mesh.ask(cluster, "silent").await;
     }
-    for cluster in ["cluster-1", "cluster-2"] {
+    for cluster in ["cluster-1", "cluster-3"] {
         mesh.ready(cluster, "silent").await;
     }
-    let before = mesh.issued(1, "silent").await;
-    mesh.set_link(1, LinkState::Silent);
-    mesh.annotate("cluster-2", "silent", annotations::RENEW, "please").await;
+    let before = mesh.issued(2, "silent").await;
+    mesh.set_link(2, LinkState::Silent);
+    mesh.annotate("cluster-3", "silent", annotations::RENEW, "please").await;
     let begin = Instant::now();
     mesh.renew(0, "silent", "please").await;
     assert!(begin.elapsed() < UNDELAYED, "{:?}", begin.elapsed());
-    let status = unreachable_is_said(mesh, "silent").await;
+    let status = unreachable_is_said(mesh, "cluster-3", "silent").await;
     let ready = condition(&status, "Ready").expect("a headline");
     assert_eq!(ready.status, "True", "the certificate in place is still good");
 
-    mesh.set_link(1, LinkState::Up);
-    mesh.renewed("cluster-2", "silent", &before).await;
-    assert_eq!(mesh.records("cluster-2", "silent").len(), 2, "it cost no certificate");
+    mesh.set_link(2, LinkState::Up);
+    mesh.renewed("cluster-3", "silent", &before).await;
+    assert_eq!(mesh.records("cluster-3", "silent").len(), 2, "it cost no certificate");
 }
 
 /// The intent says that its cluster cannot be reached, and what was tried.
-async fn unreachable_is_said(mesh: &Mesh, name: &str) -> certmesh_api::certificates::IssuedCertificateStatus {
-    let status = mesh.says("cluster-2", name, "ClusterUnreachable").await.status.expect("a status");
-    let begin = "cluster cluster-2 cannot be reached, trying again: ";
-    assert!(status.error.starts_with(begin), "{}", status.error);
-    mesh.told("cluster-2", name, "Normal", "ClusterUnreachable").await;
+async fn unreachable_is_said(mesh: &Mesh, cluster: &str, name: &str) -> IssuedCertificateStatus {
+    let status = mesh.says(cluster, name, "ClusterUnreachable").await.status.expect("a status");
+    let begin = format!("cluster {cluster} cannot be reached, trying again: ");
+    assert!(status.error.starts_with(&begin), "{}", status.error);
+    mesh.told(cluster, name, "Normal", "ClusterUnreachable").await;
     status
 }

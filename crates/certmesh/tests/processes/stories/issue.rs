@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 
 pub(super) const STORIES: &[Story] = &[Story {
     name: "two_clusters_get_certificates_under_one_root",
-    disturbs: Disturbs::Cluster2,
+    disturbs: Disturbs::Cluster(1),
     targets: || cacerts(&["issued"]),
     tell: |mesh| two_clusters(mesh).boxed(),
 }];

@@ -6,19 +6,22 @@
 //!
 //! ```text
 //!   Disturbs::Nobody      told at the same time as all others
-//!   Disturbs::Cluster2    ... but one after the other: agent and link of cluster-2 are theirs
+//!   Disturbs::Cluster(1)    ... but one after the other: agent and link of cluster-2 are theirs
 //!   Disturbs::Everybody   told alone, when all others have ended
 //! ```
 
 mod backoff;
 mod bad_input;
+mod bad_registration;
 mod burst;
 mod crash;
 mod deletion;
 mod foreign_secret;
 mod hostile_answer;
+mod hostile_remote;
 mod isolation;
 mod issue;
+mod live_root;
 mod never;
 mod renewal;
 mod rights;
@@ -34,7 +37,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, RwLock};
 
 /// Stories wait more than they work.
-const THREADS: usize = 12;
+const THREADS: usize = 16;
+/// Remote clusters.
+const CLUSTERS: usize = 3;
+/// The servers that stories are told on.
+pub(crate) const SERVERS: [&str; 1 + CLUSTERS] = ["management", "cluster-1", "cluster-2", "cluster-3"];
 
 /// Those who disturb everybody come last.
 const MODULES: &[&[Story]] = &[
@@ -48,6 +55,9 @@ const MODULES: &[&[Story]] = &[
     writes::STORIES,
     bad_input::STORIES,
     hostile_answer::STORIES,
+    hostile_remote::STORIES,
+    bad_registration::STORIES,
+    live_root::STORIES,
     burst::STORIES,
     crash::STORIES,
     never::STORIES,
@@ -57,7 +67,8 @@ const MODULES: &[&[Story]] = &[
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Disturbs {
     Nobody,
-    Cluster2,
+    /// The remote cluster of this index.
+    Cluster(usize),
     Everybody,
 }
 
@@ -82,7 +93,7 @@ fn cacerts(namespaces: &[&str]) -> Vec<ObjectRef> {
 struct Stage {
     /// Written to by who wants to be alone.
     everybody: RwLock<()>,
-    cluster_2: Mutex<()>,
+    clusters: [Mutex<()>; CLUSTERS],
 }
 
 impl Stage {
@@ -92,24 +103,22 @@ impl Stage {
             return (story.tell)(mesh).await;
         }
         let _together = self.everybody.read().await;
-        let _cluster_2 = match story.disturbs {
-            Disturbs::Cluster2 => self.cluster_2.lock().await,
-            Disturbs::Nobody | Disturbs::Everybody => return (story.tell)(mesh).await,
-        };
+        let Disturbs::Cluster(index) = story.disturbs else { return (story.tell)(mesh).await };
+        let _cluster = self.clusters[index].lock().await;
         // Also when the story fails, so that it fails alone.
-        let _mended = Mended(mesh);
+        let _mended = Mended(mesh, index);
         (story.tell)(mesh).await;
     }
 }
 
-/// When dropped, cluster-2 is reached and served again.
-struct Mended<'a>(&'a Mesh);
+/// When dropped, the cluster is reached and served again.
+struct Mended<'a>(&'a Mesh, usize);
 
 impl Drop for Mended<'_> {
     fn drop(&mut self) {
-        self.0.set_link(1, LinkState::Up);
+        self.0.set_link(self.1, LinkState::Up);
         self.0.go_on();
-        self.0.ensure_running("cluster-2");
+        self.0.ensure_running(&self.0.remotes[self.1].server.name);
     }
 }
 

@@ -32,9 +32,8 @@ pub(super) async fn stay_where_they_are(mesh: &Mesh) {
     tokio::time::sleep(Duration::from_secs(2)).await;
 
     let told = said_by_processes(mesh);
-    let clusters = [&mesh.management, &mesh.remotes[0], &mesh.remotes[1]];
     let mut contents = Vec::new();
-    for member in clusters {
+    for member in std::iter::once(&mesh.management).chain(&mesh.remotes) {
         contents.push(contents_of(member).await);
     }
     for (index, secret, key) in [
