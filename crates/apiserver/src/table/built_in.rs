@@ -233,7 +233,7 @@ impl View<'_> {
             name,
             self.text("/spec/scope"),
             json!(versions.join(",")),
-            self.age("/metadata/creationTimestamp"),
+            self.text("/metadata/creationTimestamp"),
             self.text("/spec/group"),
             self.text("/spec/names/kind"),
             json!(short_names.join(",")),
