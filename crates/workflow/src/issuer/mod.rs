@@ -121,7 +121,7 @@ fn cluster_refused(cluster: &ClusterName, error: &str) -> Headline {
 
 fn cluster_unregistered(cluster: &ClusterName) -> Headline {
     let message = format!(
-        "cluster {cluster} is not registered: register it with `certmesh cluster register {cluster}`, or move the intent to a registered cluster's namespace"
+        "cluster {cluster} is not registered: create a KubernetesCluster {cluster} and the Secret with its kubeconfig in the issuer's namespace, or move the intent to a registered cluster's namespace"
     );
     Headline::stalled("ClusterUnregistered", message)
 }
