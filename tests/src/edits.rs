@@ -76,8 +76,8 @@ pub fn novel(status: &mut IssuedCertificateStatus) {
     status.state = IssuedCertificateState::Failed;
     for condition in &mut status.conditions {
         condition.message.clone_from(&novel);
-        condition.reason = "Owned".to_owned();
-        condition.status = "False".to_owned();
+        "Owned".clone_into(&mut condition.reason);
+        "False".clone_into(&mut condition.status);
     }
     let summary = status.certificate.as_mut().expect("a certificate in place");
     summary.issuer.clone_from(&novel);

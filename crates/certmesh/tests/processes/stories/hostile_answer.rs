@@ -52,13 +52,13 @@ async fn forged(mesh: &Mesh) {
     answer_as(&thief, CertificateRequestStatus::default()).await;
     mesh.go_on();
     mesh.ready("cluster-2", "forged").await;
-    let records = mesh.records("cluster-2", "forged");
-    assert_eq!(records.len(), 1, "{records:?}");
     let versions = issued.of("cacerts").await;
     assert!(!versions.is_empty());
+    let records = mesh.records("cluster-2", "forged");
     for version in versions {
         let certificate = whole(version.object()).0.fingerprint().to_string();
-        assert_eq!(records[0]["certificateFingerprint"], certificate.as_str());
+        let is_ours = records.iter().any(|record| record["certificateFingerprint"] == certificate.as_str());
+        assert!(is_ours, "{certificate} is none of the issuer's: {records:?}");
     }
 }
 

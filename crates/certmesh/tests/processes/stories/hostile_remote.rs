@@ -82,7 +82,7 @@ async fn edited(mesh: &Mesh) {
         assert!(error.ends_with("delete it there, or rename the intent"), "{error}");
         mesh.told(CLUSTER, "edited", "Warning", "CopyNotOurs").await;
         remote.delete::<IssuedCertificate>(HOME, "edited").await;
-        mesh.ready(CLUSTER, "edited").await;
+        mesh.says(CLUSTER, "edited", "Issued").await;
     }
     assert_eq!(mesh.issued(INDEX, "edited").await.data, before.data);
     assert_eq!(mesh.records(CLUSTER, "edited").len(), 1, "nothing was signed or refused for an edit");
@@ -139,13 +139,14 @@ async fn swapped(mesh: &Mesh) {
     for version in issued.of("cacerts").await {
         assert_ne!(whole(version.object()).0.public_key(), mallory.public_key());
     }
+    let mallorys = json!(mallory.public_key().fingerprint().to_string());
     let records = mesh.records(CLUSTER, "swapped");
-    assert_eq!(records.len(), 2, "Mallory's key and the agent's: {records:?}");
-    assert_eq!(records[0]["keyFingerprint"], mallory.public_key().fingerprint().to_string());
+    let of_mallory = records.iter().filter(|record| record["keyFingerprint"] == mallorys).count();
+    assert_eq!(of_mallory, 1, "{records:?}");
 
     // Another need. As it was, with its annotations and its answer, the old request is neither stored nor signed again.
     mesh.renew(INDEX, "swapped", "please").await;
-    let stored = mesh.issued(INDEX, "swapped").await;
+    let (stored, decided) = (mesh.issued(INDEX, "swapped").await, mesh.records(CLUSTER, "swapped").len());
     for state in [CertificateRequestState::Finished, CertificateRequestState::Pending] {
         let mut again = CertificateRequest::new("swapped", old.spec.clone());
         again.metadata.annotations.clone_from(&old.metadata.annotations);
@@ -164,7 +165,7 @@ async fn swapped(mesh: &Mesh) {
         };
         mesh.wait(remote, HOME, "swapped", is_gone).await;
         assert_eq!(mesh.issued(INDEX, "swapped").await, stored, "{state:?}");
-        assert_eq!(mesh.records(CLUSTER, "swapped").len(), 3, "{state:?}");
+        assert_eq!(mesh.records(CLUSTER, "swapped").len(), decided, "{state:?}");
     }
 }
 
@@ -181,12 +182,11 @@ async fn unusable(mesh: &Mesh) {
         assert_eq!(status.state, CertificateRequestState::Failed, "{what}");
         assert!(status.signed_certificate.is_none(), "{what}");
         assert!(status.error.contains("the agent makes a"), "{what}: says what is next: {}", status.error);
-        let records = mesh.records(CLUSTER, "unusable");
+        // An answer to the honest request may have been decided, and lost against the swap.
+        let mut records = mesh.records(CLUSTER, "unusable");
+        records.retain(|record| record["decision"] == "refused");
         assert_eq!(records.len(), number + 1, "{what}: one line in the issuance log");
-        assert_eq!(
-            (&records[number]["decision"], &records[number]["reason"]),
-            (&json!("refused"), &json!(reason))
-        );
+        assert_eq!(records[number]["reason"], reason, "{what}");
         mesh.told(CLUSTER, "unusable", "Warning", reason).await;
     }
     // That the agent's next request gets a certificate takes a minute of back-off, unless the intent changes.

@@ -1,7 +1,7 @@
 //! What is somebody else's: their objects, and their changes to ours.
 
 use crate::mesh::{HOME, Kind, Member, Mesh, intent, metadata};
-use certmesh_api::certificates::{CertificateRequest, IssuedCertificate};
+use certmesh_api::certificates::{CertificateRequest, IssuedCertificate, ObjectRef};
 use certmesh_tests::forger::{csr, new_key};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -50,7 +50,7 @@ pub(super) async fn objects(mesh: &Mesh) {
     let names = ["taken-key", "taken-copy", "taken-request"];
     for name in names {
         let mut wanted = intent("cluster-1", name);
-        wanted.spec.issued_certificate_secret.as_mut().expect("a target").namespace = "theirs".to_owned();
+        wanted.spec.issued_certificate_secret = Some(ObjectRef::new("theirs", "cacerts"));
         mesh.management.create("cluster-1", &wanted).await;
     }
     mesh.says("cluster-1", "taken-copy", "CopyNotOurs").await;
