@@ -11,7 +11,8 @@
 //!
 //! A case's file is input and expectation at once. `--record` rewrites the recorded lines from a real server; a reviewer
 //! sees in the diff what changed. The embedded server must answer the same, except where a step names an accepted
-//! difference (see [`DIFFERENCES`]) and shows what the embedded server answers instead.
+//! difference (see [`DIFFERENCES`]) and shows what the embedded server answers instead. What people see through kubectl is in
+//! [`transcript`]s.
 
 mod case;
 mod client;
@@ -23,10 +24,11 @@ mod normalize;
 mod render;
 mod suite;
 mod target;
+pub mod transcript;
 
 pub use case::{Case, CaseFile, ParseError};
 pub use client::{Client, ClientError};
 pub use conversation::Conversation;
 pub use differences::{DIFFERENCES, Difference};
 pub use suite::{Mode, main};
-pub use target::Target;
+pub use target::{Access, Target};

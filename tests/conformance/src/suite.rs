@@ -18,7 +18,7 @@ use std::time::Duration;
 const THREADS: usize = 8;
 
 /// Set to record what the server answers instead of comparing it.
-const RECORD: &str = "CONFORMANCE_RECORD";
+pub(crate) const RECORD: &str = "CONFORMANCE_RECORD";
 
 /// Set to an accepted difference's id, besides [`RECORD`], to accept what the embedded server answers in the selected
 /// cases.
@@ -94,11 +94,17 @@ async fn speak(client: &Client, case: &Case, mode: Mode) -> Result<Vec<Vec<Strin
     Conversation::new(client, case, patience).run().await.map_err(Failed::from)
 }
 
+/// The folder of this package.
+pub(crate) fn package() -> PathBuf {
+    // Not `CARGO_MANIFEST_DIR` as it is when this is compiled: a copied target directory may hold a stale one. Cargo sets the
+    // variable when it runs tests, which may be another package's.
+    let compiled = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let running = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    running.filter(|running| running.join("cases").is_dir()).unwrap_or(compiled)
+}
+
 fn read_cases() -> Result<Vec<(PathBuf, CaseFile)>, Box<dyn Error + Send + Sync>> {
-    // Cargo sets the variable when it runs us; a copied target directory may hold a stale compile-time value.
-    let package = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    let folder = package.join("cases");
+    let folder = package().join("cases");
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
         .map_err(|error| format!("reading {}: {error}", folder.display()))?
         .filter_map(Result::ok)
@@ -179,7 +185,7 @@ fn difference(step: &Step, found: &[String], mode: Mode) -> Option<String> {
     Some(format!("\n{}\n{problem}", step.title()))
 }
 
-fn diff(expected: &[String], found: &[String]) -> String {
+pub(crate) fn diff(expected: &[String], found: &[String]) -> String {
     let (expected, found) = (expected.join("\n") + "\n", found.join("\n") + "\n");
     TextDiff::from_lines(&expected, &found)
         .unified_diff()

@@ -6,6 +6,23 @@ use certmesh_rig::{Binaries, Rig};
 use std::error::Error;
 use tempfile::TempDir;
 
+/// Where a server is, and how its administrator gets in.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// Such as `https://127.0.0.1:40123`.
+    pub url: String,
+    /// The certificates (PEM) that its serving certificate is verified with.
+    pub ca_pem: String,
+    /// The administrator's bearer token.
+    pub token: String,
+}
+
+impl Access {
+    fn client(&self) -> Result<Client, ClientError> {
+        Client::new(&self.url, &self.ca_pem, &self.token)
+    }
+}
+
 /// A running server.
 #[derive(Debug)]
 pub enum Target {
@@ -13,6 +30,8 @@ pub enum Target {
     Embedded {
         /// Speaks with it as its administrator.
         client: Client,
+        /// For others who would.
+        access: Access,
         /// Ends when dropped.
         server: Server,
     },
@@ -20,6 +39,8 @@ pub enum Target {
     Real {
         /// Speaks with it as its administrator.
         client: Client,
+        /// For others who would.
+        access: Access,
         /// Ends when dropped, and before its files go.
         rig: Rig,
         /// Its files.
@@ -35,8 +56,12 @@ impl Target {
         let address = server.serve(&cluster).await?;
         let kubeconfig = cluster.kubeconfig(Cluster::admin())?.to_value();
         let token = kubeconfig["users"][0]["user"]["token"].as_str().unwrap_or_default();
-        let client = Client::new(&format!("https://{address}"), cluster.ca_pem(), token)?;
-        Ok(Self::Embedded { client, server })
+        let access = Access {
+            url: format!("https://{address}"),
+            ca_pem: cluster.ca_pem().to_owned(),
+            token: token.to_owned(),
+        };
+        Ok(Self::Embedded { client: access.client()?, access, server })
     }
 
     /// Starts the programs that the environment names, see [`Binaries::from_environment`].
@@ -45,15 +70,25 @@ impl Target {
         let directory = tempfile::Builder::new().prefix("certmesh-conformance-").tempdir()?;
         let rig = Rig::start(&binaries, directory.path(), &["conformance"])?;
         let cluster = &rig.clusters()[0];
-        let client: Result<Client, ClientError> =
-            Client::new(cluster.url(), cluster.ca_pem(), cluster.admin_token());
-        Ok(Self::Real { client: client?, rig, directory })
+        let access = Access {
+            url: cluster.url().to_owned(),
+            ca_pem: cluster.ca_pem().to_owned(),
+            token: cluster.admin_token().to_owned(),
+        };
+        Ok(Self::Real { client: access.client()?, access, rig, directory })
     }
 
     /// Speaks with the server as its administrator.
     pub fn client(&self) -> &Client {
         match self {
             Self::Embedded { client, .. } | Self::Real { client, .. } => client,
+        }
+    }
+
+    /// For others who would speak with the server as its administrator.
+    pub fn access(&self) -> &Access {
+        match self {
+            Self::Embedded { access, .. } | Self::Real { access, .. } => access,
         }
     }
 }

@@ -4,15 +4,17 @@
 use super::test_suite::Totals;
 use crate::failure::Failure;
 use crate::process::Logged;
-use crate::tools::api_server;
+use crate::tools::{api_server, kubectl};
 use crate::workspace::Workspace;
 use certmesh_rig::Binaries;
 
 /// Set to record answers instead of comparing them.
 const RECORD: &str = "CONFORMANCE_RECORD";
 
-/// What is run with the real server: the recorded cases, random requests, and issuer and agents as processes.
-const TESTS: &[&str] = &["kube_apiserver", "generated", "processes_real"];
+/// What is run with the real server: the recorded cases and transcripts, random requests, and issuer and agents as processes.
+const TESTS: &[&str] = &["kube_apiserver", "kubectl_real", "generated", "processes_real"];
+/// How many of them, from the first, are recorded.
+const RECORDED: usize = 2;
 
 pub(super) fn run(workspace: &Workspace) -> Result<String, Failure> {
     let output = against_real_server(workspace, TESTS, |command| command)?;
@@ -20,9 +22,9 @@ pub(super) fn run(workspace: &Workspace) -> Result<String, Failure> {
     Ok(format!("{note}; {}", random_requests(&output)?))
 }
 
-/// Writes what a real server answers into the cases' files.
+/// Writes what a real server answers, and what kubectl makes of it, into the cases' and transcripts' files.
 pub(crate) fn record(workspace: &Workspace) -> Result<String, Failure> {
-    let output = against_real_server(workspace, &TESTS[..1], |command| command.env(RECORD, "1"))?;
+    let output = against_real_server(workspace, &TESTS[..RECORDED], |command| command.env(RECORD, "1"))?;
     Totals::read(&output).note()
 }
 
@@ -32,11 +34,13 @@ fn against_real_server(
     prepare: impl FnOnce(Logged<'_>) -> Logged<'_>,
 ) -> Result<String, Failure> {
     let binaries = api_server::locate_or_build(workspace)?;
+    let kubectl = kubectl::locate_or_install(workspace)?;
     // The whole workspace for the sake of its features: with `--package`, cargo would build dependencies again.
     let arguments = ["test", "--workspace", "--locked", "--no-fail-fast"].into_iter();
     let tests = tests.iter().flat_map(|test| ["--test", test]);
     let command = Logged::cargo(workspace, "conformance", arguments.chain(tests))
-        .env(Binaries::VARIABLE, binaries.directory());
+        .env(Binaries::VARIABLE, binaries.directory())
+        .env("KUBECTL", kubectl);
     let advice = "see what the server answers now; if that is right, record it with `cargo xtask rig record` and read the diff; \
                   CONTRIBUTING.md tells what to do about random requests that are answered differently";
     prepare(command).run(advice)
