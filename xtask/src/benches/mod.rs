@@ -1,9 +1,9 @@
 //! `cargo xtask bench`: measurements, not tests. Nothing here fails because a machine is slow: what has a limit says so in its
 //! row, as a ratio or in processor time, and a row that says MISSED fails the command once all is printed and written.
 //!
-//! A bench is a file beside this one with a function that measures in the release profile. What it finds are rows of one
-//! table, `| what | measured | goal |`, and details for who wants to know more. `--write` puts all of it into
-//! docs/benchmarks.md, with the machine that it was made on.
+//! A bench is a file beside this one with a function that measures in the release profile. What it finds are rows of a
+//! table, `| what | measured | goal |`, and details for who wants to know more. `--write` puts them into the bench's place in
+//! docs/benchmarks.md, with the machine that they were made on.
 
 mod apiserver;
 mod cargo_bench;
@@ -16,8 +16,6 @@ use crate::workspace::Workspace;
 use clap::Args;
 
 const DOCUMENT: &str = "docs/benchmarks.md";
-const BEGIN: &str = "<!-- bench:begin -->\n";
-const END: &str = "<!-- bench:end -->";
 /// How a bench marks a goal that is a limit and was missed.
 const MISSED: &str = "| MISSED: ";
 const TABLE_HEAD: &str = "| what | measured | goal |\n|---|---|---|\n";
@@ -79,7 +77,7 @@ pub(crate) fn run(workspace: &Workspace, selection: &Selection) -> Result<(), Fa
         found.push((bench.name, findings));
     }
     if selection.write {
-        write(workspace, &report(&machine, &found))?;
+        write(workspace, &machine, &found)?;
     }
     missed(&found)
 }
@@ -95,32 +93,43 @@ fn missed(found: &[(&str, Findings)]) -> Result<(), Failure> {
     Err(Failure::new("limits were missed", advice).found(missed))
 }
 
-/// The results as Markdown.
-fn report(machine: &str, found: &[(&str, Findings)]) -> String {
-    let rows = found.iter().flat_map(|(_, findings)| &findings.rows).map(|row| format!("{row}\n"));
-    let details = found.iter().filter(|(_, findings)| !findings.details.is_empty());
-    let details = details
-        .map(|(name, findings)| format!("\n### {name}\n\n```text\n{}\n```\n", findings.details.join("\n")));
-    format!("{machine}\n\n{TABLE_HEAD}{}{}", rows.collect::<String>(), details.collect::<String>())
+/// What a bench found, as Markdown.
+fn report(machine: &str, findings: &Findings) -> String {
+    let rows: String = findings.rows.iter().flat_map(|row| [row.as_str(), "\n"]).collect();
+    let details = match findings.details.join("\n") {
+        none if none.trim().is_empty() => String::new(),
+        details => format!("\n```text\n{}\n```\n", details.trim_matches('\n')),
+    };
+    format!("{machine}\n\n{TABLE_HEAD}{rows}{details}")
 }
 
-fn write(workspace: &Workspace, report: &str) -> Result<(), Failure> {
+fn write(workspace: &Workspace, machine: &str, found: &[(&str, Findings)]) -> Result<(), Failure> {
     let path = workspace.root().join(DOCUMENT);
-    let document = std::fs::read_to_string(&path).map_err(|error| Failure::io("reading", &path, &error))?;
-    let document = replaced(&document, report).ok_or_else(|| {
-        Failure::new(
-            format!("{DOCUMENT} has no place for results"),
-            format!("put back the lines {BEGIN:?} and {END:?}"),
-        )
-    })?;
+    let mut document =
+        std::fs::read_to_string(&path).map_err(|error| Failure::io("reading", &path, &error))?;
+    for (name, findings) in found {
+        document = replaced(&document, name, &report(machine, findings)).ok_or_else(|| {
+            let [begin, end] = marks(name);
+            Failure::new(
+                format!("{DOCUMENT} has no place for the results of {name}"),
+                format!("put back the lines {begin:?} and {end:?}"),
+            )
+        })?;
+    }
     std::fs::write(&path, document).map_err(|error| Failure::io("writing", &path, &error))
 }
 
-/// The document with `report` between its marks.
-fn replaced(document: &str, report: &str) -> Option<String> {
-    let (before, rest) = document.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{report}{END}{after}"))
+/// The lines around a bench's place in the document.
+fn marks(name: &str) -> [String; 2] {
+    [format!("<!-- bench:{name}:begin -->\n"), format!("<!-- bench:{name}:end -->")]
+}
+
+/// The document with `report` in the bench's place.
+fn replaced(document: &str, name: &str, report: &str) -> Option<String> {
+    let [begin, end] = marks(name);
+    let (before, rest) = document.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}{report}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -128,10 +137,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_between_the_marks_is_replaced() {
-        let document = format!("a\n{BEGIN}old\n{END}\nb\n");
-        assert_eq!(replaced(&document, "new\n"), Some(format!("a\n{BEGIN}new\n{END}\nb\n")));
-        assert_eq!(replaced("no marks", "new"), None);
+    fn the_results_of_one_bench_are_replaced_and_others_stay() {
+        let [[begin, end], [other_begin, other_end]] = [marks("a"), marks("b")];
+        let document = |a: &str| format!("x\n{begin}{a}{end}\ny\n{other_begin}other\n{other_end}\nz\n");
+        assert_eq!(replaced(&document("old\n"), "a", "new\n"), Some(document("new\n")));
+        assert_eq!(replaced("no marks", "a", "new"), None);
+    }
+
+    #[test]
+    fn every_bench_has_its_place() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/benchmarks.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        for bench in BENCHES {
+            assert!(replaced(&document, bench.name, "").is_some(), "{}", bench.name);
+        }
     }
 
     #[test]
@@ -143,12 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_all_benches_are_one_table_and_details_follow() {
-        let found =
-            [("a", Findings::read("| x | 1 | 2 |\nmore\n")), ("b", Findings::read("| y | 3 | 4 |\n"))];
+    fn rows_are_a_table_and_details_follow() {
+        let report = |printed: &str| report("a machine", &Findings::read(printed));
         assert_eq!(
-            report("a machine", &found),
-            format!("a machine\n\n{TABLE_HEAD}| x | 1 | 2 |\n| y | 3 | 4 |\n\n### a\n\n```text\nmore\n```\n")
+            report("| x | 1 | 2 |\n\nmore\n"),
+            format!("a machine\n\n{TABLE_HEAD}| x | 1 | 2 |\n\n```text\nmore\n```\n")
         );
+        assert_eq!(report("| x | 1 | 2 |\n"), format!("a machine\n\n{TABLE_HEAD}| x | 1 | 2 |\n"));
     }
 }

@@ -112,8 +112,8 @@ fn list_metadata(list: &ObjectList) -> Value {
     metadata
 }
 
-/// Bytes of a part of a list that is sent on as such.
-const PART_BYTES: usize = 64 * 1024;
+/// Bytes of a part of a list that is sent on as such. Each costs two tasks a wake-up, so not too few.
+const PART_BYTES: usize = 128 * 1024;
 
 /// A list as stored bytes joined together; nothing is serialized again. A long one leaves in parts, each made when the client
 /// has taken those before: who asks and does not read costs references, not copies.
