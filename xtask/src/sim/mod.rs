@@ -1,4 +1,7 @@
-//! Builds the simulator and runs it.
+//! Builds the simulator and runs it, as it is and with defects.
+
+mod mutants;
+mod table;
 
 use crate::failure::Failure;
 use crate::process::Logged;
@@ -15,6 +18,12 @@ const FRESH: u64 = 5000;
 /// What to run.
 #[derive(Args)]
 pub(crate) struct Arguments {
+    /// Put known defects back in, one at a time, and see whether each is caught.
+    #[arg(long)]
+    mutants: bool,
+    /// Write the table of defects to docs/simulation.md.
+    #[arg(long, requires = "mutants")]
+    write: bool,
     /// Options of the simulator, such as `--seed 7`, `--seeds 100000 --from 0` or `--help`.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<OsString>,
@@ -22,6 +31,9 @@ pub(crate) struct Arguments {
 
 /// Runs the simulator with these options.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.mutants {
+        return mutants::run(workspace, arguments.write);
+    }
     let binary = build(workspace)?;
     let status = Command::new(&binary).args(&arguments.options).status().map_err(|error| {
         Failure::new(format!("starting {}: {error}", binary.display()), "see whether it was built")

@@ -76,6 +76,10 @@ impl World {
                     json!([format!("spiffe://cluster.local/ns/istio-system/sa/istiod-{nonce}")]);
             }
             3 => intent["spec"]["certOptions"]["orgName"] = json!(format!("Org {nonce}")),
+            // Longer than any CA lives.
+            4 if nonce.ends_with('7') => {
+                intent["spec"]["certOptions"]["ttlSeconds"] = json!(3_153_600_000_u32)
+            }
             4 => intent["spec"]["certOptions"]["ttlSeconds"] = json!(lifetime),
             5 => {
                 intent["spec"]["glooMeshCa"] =

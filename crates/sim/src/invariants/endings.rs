@@ -39,7 +39,27 @@ pub(crate) fn everything_is_finished_or_rightly_stalled(world: &World) -> Result
             }
         }
     }
+    renewals_are_spread(world)?;
     nothing_is_left_over(world)
+}
+
+/// Two certificates that live equally long are not renewed equally long after they were issued.
+fn renewals_are_spread(world: &World) -> Result<(), String> {
+    let mut seen = std::collections::BTreeMap::new();
+    for object in world.clusters[0].all(Kind::IssuedCertificate) {
+        let intent: IssuedCertificate = parsed(&object);
+        let Some(certificate) = intent.status.as_ref().and_then(|status| status.certificate.as_ref()) else {
+            continue;
+        };
+        let Some(renew_at) = &certificate.renew_at else { continue };
+        let begin = certificate.not_before.0.as_second();
+        let times = (certificate.not_after.0.as_second() - begin, renew_at.0.as_second() - begin);
+        let name = format!("{}/{}", intent.namespace().unwrap_or_default(), intent.name_any());
+        if let Some(other) = seen.insert(times, name.clone()) {
+            return Err(format!("{name} and {other} are both renewed {} s after their beginning", times.1));
+        }
+    }
+    Ok(())
 }
 
 fn is_finished(
@@ -63,6 +83,10 @@ fn is_finished(
     ensure(certificate.as_ref().is_some_and(|found| found.identifies_exactly(&wanted)), || {
         "ready, but the certificate in place has other hosts".to_owned()
     })?;
+    ensure(
+        secret.annotations().get(annotations::RENEW) == intent.annotations().get(annotations::RENEW),
+        || "ready, but not for the renewal that was asked for".to_owned(),
+    )?;
     let said = status.certificate.as_ref().map(|certificate| certificate.fingerprint.clone());
     let held = certificate.map(|certificate| certificate.fingerprint().to_string());
     ensure(said == held, || "ready, but another certificate is in place than was reported".to_owned())
