@@ -17,6 +17,7 @@ impl World {
                             value[field].as_object_mut().map(|fields| fields.shift_remove(key));
                         }
                     }
+                    value["spec"].as_object_mut().map(|spec| spec.shift_remove("certificateSigningRequest"));
                     let names: Option<Vec<String>> =
                         value["data"].as_object().map(|data| data.keys().cloned().collect());
                     if let Some(names) = names {

@@ -65,6 +65,8 @@ fn build(workspace: &Workspace) -> Result<PathBuf, Failure> {
     for name in CRATES {
         copy_folder(&workspace.root().join("crates").join(name), &copy.join("crates").join(name))?;
     }
+    // A path in a manifest, for tests that are not built.
+    copy_folder(&workspace.root().join("rig"), &copy.join("rig"))?;
     for file in ["Cargo.lock", "clippy.toml"] {
         copy_file(&workspace.root().join(file), &copy.join(file))?;
     }
