@@ -17,6 +17,19 @@ fn workspace() -> PathBuf {
     package.join("../..")
 }
 
+/// Every object in the files of a folder, named from the checkout's top.
+pub(crate) fn folder(folder: &str) -> Result<Vec<Value>, String> {
+    let folder = workspace().join(folder);
+    let unreadable = |error: &dyn std::fmt::Display| format!("reading {}: {error}", folder.display());
+    let mut objects = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(|error| unreadable(&error))? {
+        let path = entry.map_err(|error| unreadable(&error))?.path();
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&error))?;
+        objects.extend(serde_saphyr::from_multiple::<Value>(&text).map_err(|error| unreadable(&error))?);
+    }
+    Ok(objects)
+}
+
 /// Creates every object of a file, strictly: a line for each, with its status and what the server warned of.
 pub(crate) async fn create(client: &Client, file: &str, patience: Duration) -> Result<Vec<String>, String> {
     let path = workspace().join(file);

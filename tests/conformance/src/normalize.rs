@@ -63,6 +63,7 @@ struct Patterns {
     name: Regex,
     object: Regex,
     certificate: Regex,
+    struct_diff: Regex,
 }
 
 impl Patterns {
@@ -81,6 +82,8 @@ impl Patterns {
             name: regex("<[a-z]+:[0-9]+>"),
             // An object quoted in a message, in the order of Go's fields or maps.
             object: regex(r#"Invalid value: "(?:\{\\".*\}|map\[.*\])": "#),
+            // What the real server shows of Go's structs where a Pod may not be changed so, and all after it.
+            struct_diff: regex(r"(may not change fields other than [^\n]* previously negative\))(?s:.*)"),
             certificate: regex("(?:-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----\n?)+"),
         }
     }
@@ -134,9 +137,10 @@ impl Names {
     fn apply_to_object(&mut self, map: &mut Map<String, Value>) {
         // Who owns which field is kept by server-side apply's rules alone, see the accepted differences.
         map.shift_remove("managedFields");
-        if map.get("items").or(map.get("rows")).is_some_and(Value::is_array) {
+        let is_list = |content: &Value| content.is_array() || content.is_null();
+        if map.get("items").or(map.get("rows")).is_some_and(is_list) {
             self.rename_at(map, &["metadata", "resourceVersion"], Sort::ListVersion);
-            hide_ages(map);
+            hide_cells(map);
         }
         if map.get("type").and_then(Value::as_str) == Some("BOOKMARK") {
             self.rename_at(map, &["object", "metadata", "resourceVersion"], Sort::BookmarkVersion);
@@ -203,6 +207,7 @@ impl Names {
             }
         }
         text = self.patterns.object.replace_all(&text, "Invalid value: <object>: ").into_owned();
+        text = self.patterns.struct_diff.replace_all(&text, "$1").into_owned();
         if !self.literals.contains("BEGIN CERTIFICATE") {
             text = self.patterns.certificate.replace_all(&text, "<certificate>").into_owned();
         }
@@ -255,17 +260,22 @@ impl Names {
     }
 }
 
-/// A table's cells that count seconds since something.
-fn hide_ages(table: &mut Map<String, Value>) {
-    let is_age = |column: &Value| column["name"] == "Age" || column["type"] == "date";
-    let columns: Vec<bool> =
-        table.get("columnDefinitions").and_then(Value::as_array).into_iter().flatten().map(is_age).collect();
+/// A table's cells that count seconds since something, and those with addresses.
+fn hide_cells(table: &mut Map<String, Value>) {
+    let hidden = |column: &Value| match (column["name"].as_str(), column["type"].as_str()) {
+        (Some("Age"), _) | (_, Some("date")) => Some("<age>"),
+        (Some("Cluster-IP"), _) => Some("<address>"),
+        _ => None,
+    };
+    let columns: Vec<Option<&str>> =
+        table.get("columnDefinitions").and_then(Value::as_array).into_iter().flatten().map(hidden).collect();
     let rows = table.get_mut("rows").and_then(Value::as_array_mut).into_iter().flatten();
     for row in rows {
         let cells = row.get_mut("cells").and_then(Value::as_array_mut).into_iter().flatten();
-        for (cell, _) in cells.zip(&columns).filter(|(_, is_age)| **is_age) {
-            if cell.as_str().is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit())) {
-                *cell = Value::from("<age>");
+        for (cell, hidden) in cells.zip(&columns) {
+            let is_shown = cell.as_str().is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()));
+            if let Some(word) = hidden.filter(|_| is_shown) {
+                *cell = Value::from(word);
             }
         }
     }

@@ -7,6 +7,8 @@
 //!   v1                         serviceaccounts/NAME/token
 //! ```
 
+use std::{collections::HashMap, sync::LazyLock};
+
 use http::StatusCode;
 use k8s_openapi::{
     api::{
@@ -24,6 +26,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
     serde::{Serialize, de::DeserializeOwned},
 };
+use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use super::{
@@ -36,7 +39,9 @@ use super::{
 use crate::{
     rbac::{Attributes, Decision, Rule, UserInfo},
     resource::{GroupKind, Scope, Verb},
-    status::{ApiStatus, FieldError},
+    schema::{self, Schema},
+    status::{ApiStatus, FieldError, go_quote},
+    store::FieldValidation,
 };
 
 const AUTHENTICATION: &str = "authentication.k8s.io";
@@ -48,37 +53,65 @@ pub(super) struct ReviewKind {
     pub(super) plural: &'static str,
     pub(super) kind: &'static str,
     pub(super) scope: Scope,
+    schema: fn() -> Value,
 }
 
-const fn kind(group: &'static str, plural: &'static str, kind: &'static str, scope: Scope) -> ReviewKind {
-    ReviewKind { group, plural, kind, scope }
+const fn kind<T: JsonSchema>(
+    group: &'static str,
+    plural: &'static str,
+    kind: &'static str,
+    scope: Scope,
+) -> ReviewKind {
+    ReviewKind { group, plural, kind, scope, schema: || schemars::schema_for!(T).to_value() }
 }
 
 /// The reviews that are resources of their own, all `v1`.
 pub(super) static KINDS: [ReviewKind; 6] = [
-    kind(AUTHENTICATION, "selfsubjectreviews", "SelfSubjectReview", Scope::Cluster),
-    kind(AUTHENTICATION, "tokenreviews", "TokenReview", Scope::Cluster),
-    kind(AUTHORIZATION, "localsubjectaccessreviews", "LocalSubjectAccessReview", Scope::Namespaced),
-    kind(AUTHORIZATION, "selfsubjectaccessreviews", "SelfSubjectAccessReview", Scope::Cluster),
-    kind(AUTHORIZATION, "selfsubjectrulesreviews", "SelfSubjectRulesReview", Scope::Cluster),
-    kind(AUTHORIZATION, "subjectaccessreviews", "SubjectAccessReview", Scope::Cluster),
+    kind::<SelfSubjectReview>(AUTHENTICATION, "selfsubjectreviews", "SelfSubjectReview", Scope::Cluster),
+    kind::<TokenReview>(AUTHENTICATION, "tokenreviews", "TokenReview", Scope::Cluster),
+    kind::<LocalSubjectAccessReview>(
+        AUTHORIZATION,
+        "localsubjectaccessreviews",
+        "LocalSubjectAccessReview",
+        Scope::Namespaced,
+    ),
+    kind::<SelfSubjectAccessReview>(
+        AUTHORIZATION,
+        "selfsubjectaccessreviews",
+        "SelfSubjectAccessReview",
+        Scope::Cluster,
+    ),
+    kind::<SelfSubjectRulesReview>(
+        AUTHORIZATION,
+        "selfsubjectrulesreviews",
+        "SelfSubjectRulesReview",
+        Scope::Cluster,
+    ),
+    kind::<SubjectAccessReview>(AUTHORIZATION, "subjectaccessreviews", "SubjectAccessReview", Scope::Cluster),
 ];
+
+/// The schemas of all reviews, by kind.
+static SCHEMAS: LazyLock<HashMap<&str, Schema>> = LazyLock::new(|| {
+    let token_request = schemars::schema_for!(TokenRequest).to_value();
+    let reviews = KINDS.iter().map(|kind| (kind.kind, schema::from_openapi(&(kind.schema)())));
+    reviews.chain([("TokenRequest", schema::from_openapi(&token_request))]).collect()
+});
 
 /// The answer, if the request is for a review; `None` for everything else.
 pub(super) fn answer(call: &Call<'_>, request: &ResourceRequest) -> Option<Result<ApiResponse, ApiStatus>> {
-    let review: fn(&Call<'_>, &ResourceRequest) -> Result<ApiResponse, ApiStatus> =
-        match (request.group.as_str(), request.version.as_str(), request.resource.as_str()) {
-            (AUTHENTICATION, "v1", "tokenreviews") => |call, _| token(call),
-            (AUTHENTICATION, "v1", "selfsubjectreviews") => |call, _| self_subject(call),
-            (AUTHORIZATION, "v1", "subjectaccessreviews") => |call, _| subject_access(call),
-            (AUTHORIZATION, "v1", "localsubjectaccessreviews") => local_subject_access,
-            (AUTHORIZATION, "v1", "selfsubjectaccessreviews") => |call, _| self_subject_access(call),
-            (AUTHORIZATION, "v1", "selfsubjectrulesreviews") => |call, _| self_subject_rules(call),
-            _ => return None,
-        };
+    let known = |kind: &&ReviewKind| kind.group == request.group && kind.plural == request.resource;
+    let kind = KINDS.iter().find(known).filter(|_| request.version == "v1")?.kind;
+    let review: fn(&Call<'_>, &ResourceRequest) -> Result<ApiResponse, ApiStatus> = match kind {
+        "TokenReview" => |call, _| token(call),
+        "SelfSubjectReview" => |call, _| self_subject(call),
+        "SubjectAccessReview" => |call, _| subject_access(call),
+        "LocalSubjectAccessReview" => local_subject_access,
+        "SelfSubjectAccessReview" => |call, _| self_subject_access(call),
+        _ => |call, _| self_subject_rules(call),
+    };
     Some(match (request.verb, &request.name) {
         (_, Some(_)) => Err(ApiStatus::resource_not_found()),
-        (Verb::Create, None) => review(call, request),
+        (Verb::Create, None) => with_findings(call, kind, || review(call, request)),
         (_, None) => Err(ApiStatus::method_not_allowed_on_path()),
     })
 }
@@ -89,6 +122,10 @@ pub(super) fn service_account_token(
     namespace: &str,
     name: &str,
 ) -> Result<ApiResponse, ApiStatus> {
+    with_findings(call, "TokenRequest", || token_for(call, namespace, name))
+}
+
+fn token_for(call: &Call<'_>, namespace: &str, name: &str) -> Result<ApiResponse, ApiStatus> {
     let request: TokenRequest = read(call, "TokenRequest")?;
     let signer = call.cluster.authenticator().signer();
     let answer = service_account::issue_token(signer, call.cluster.store(), namespace, name, request)?;
@@ -105,11 +142,45 @@ fn read<T: DeserializeOwned>(call: &Call<'_>, kind: &str) -> Result<T, ApiStatus
     decode::typed(negotiate::body_format(call.headers)?, &call.body, kind)
 }
 
+/// Answers with what was noticed about the body's fields, or, if so asked, refuses the body for it.
+fn with_findings(
+    call: &Call<'_>,
+    kind: &str,
+    answer: impl FnOnce() -> Result<ApiResponse, ApiStatus>,
+) -> Result<ApiResponse, ApiStatus> {
+    let validation = options::write(call.query, "CreateOptions")?.field_validation;
+    let body = decode::object(negotiate::body_format(call.headers)?, &call.body, kind)?;
+    let mut findings: Vec<String> =
+        body.duplicate_fields.iter().map(|path| format!("duplicate field {}", go_quote(path))).collect();
+    if let (Value::Object(mut object), Some(schema)) = (body.value, SCHEMAS.get(kind)) {
+        let cannot_handle = |error: String| {
+            ApiStatus::bad_request(format!("{kind} in version \"v1\" cannot be handled as a {kind}: {error}"))
+        };
+        let unknown = schema::decode(&mut object, schema, kind).map_err(cannot_handle)?;
+        findings.extend(unknown.iter().map(|path| format!("unknown field {}", go_quote(path))));
+        if validation == FieldValidation::Strict && !findings.is_empty() {
+            return Err(cannot_handle(format!("strict decoding error: {}", findings.join(", "))));
+        }
+    }
+    if validation == FieldValidation::Ignore {
+        findings.clear();
+    }
+    match answer() {
+        Ok(answer) => Ok(response::with_warnings(answer, &findings)),
+        Err(status) => Err(status.with_earlier_warnings(findings)),
+    }
+}
+
 fn created(call: &Call<'_>, answer: &impl Serialize) -> Result<ApiResponse, ApiStatus> {
     let encoding = negotiate::accepted(call.headers, false)?.encoding;
-    let json = serde_json::to_vec(answer)
+    let mut answer = serde_json::to_value(answer)
         .map_err(|error| ApiStatus::internal(format!("cannot write JSON: {error}")))?;
-    response::encoded(StatusCode::CREATED, encoding, json.into())
+    for pointer in ["/spec", "/spec/resourceAttributes", "/spec/nonResourceAttributes"] {
+        if let Some(part) = answer.pointer_mut(pointer).and_then(Value::as_object_mut) {
+            part.retain(|_, value| value != "");
+        }
+    }
+    response::encoded(StatusCode::CREATED, encoding, answer.to_string().into())
 }
 
 fn token(call: &Call<'_>) -> Result<ApiResponse, ApiStatus> {
@@ -175,7 +246,8 @@ fn self_subject_access(call: &Call<'_>) -> Result<ApiResponse, ApiStatus> {
     let mut review: SelfSubjectAccessReview = read(call, "SelfSubjectAccessReview")?;
     check_empty(&review.metadata)?;
     let spec = &review.spec;
-    let attributes = attributes(spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref())?;
+    let attributes = attributes(spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref());
+    let attributes = attributes.map_err(invalid)?;
     review.status = Some(decide(call, &call.identity.user, &attributes));
     created(call, &review)
 }
@@ -209,17 +281,23 @@ fn decide_for_subject(
     call: &Call<'_>,
     spec: &SubjectAccessReviewSpec,
 ) -> Result<SubjectAccessReviewStatus, ApiStatus> {
-    let attributes = attributes(spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref())?;
+    let attributes = attributes(spec.resource_attributes.as_ref(), spec.non_resource_attributes.as_ref());
     let user = UserInfo {
         username: spec.user.clone().unwrap_or_default(),
         groups: spec.groups.clone().unwrap_or_default(),
         uid: spec.uid.clone(),
     };
-    if user.username.is_empty() && user.groups.is_empty() {
+    let nobody = (user.username.is_empty() && user.groups.is_empty()).then(|| {
         let detail = "at least one of user or group must be specified";
-        return Err(invalid(FieldError::invalid("spec.user", &json!(user.username), detail)));
+        FieldError::invalid("spec.user", &json!(user.username), detail)
+    });
+    match (attributes, nobody) {
+        (Ok(attributes), None) => Ok(decide(call, &user, &attributes)),
+        (attributes, nobody) => {
+            let errors: Vec<FieldError> = attributes.err().into_iter().chain(nobody).collect();
+            Err(ApiStatus::invalid(&GroupKind::new(AUTHORIZATION, ""), "", &errors))
+        }
     }
-    Ok(decide(call, &user, &attributes))
 }
 
 fn decide(call: &Call<'_>, user: &UserInfo, attributes: &Attributes) -> SubjectAccessReviewStatus {
@@ -259,7 +337,7 @@ fn in_go(attributes: &NonResourceAttributes) -> Value {
 fn attributes(
     resource: Option<&ResourceAttributes>,
     non_resource: Option<&NonResourceAttributes>,
-) -> Result<Attributes, ApiStatus> {
+) -> Result<Attributes, FieldError> {
     let text = |field: &Option<String>| field.clone().unwrap_or_default();
     match (resource, non_resource) {
         (Some(asked), None) => Ok(Attributes::Resource {
@@ -276,7 +354,7 @@ fn attributes(
         (Some(_), Some(_)) | (None, None) => {
             let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
             let given = non_resource.map_or(Value::Null, in_go);
-            Err(invalid(FieldError::invalid("spec", &given, detail)))
+            Err(FieldError::invalid("spec", &given, detail))
         }
     }
 }

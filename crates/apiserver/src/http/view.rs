@@ -92,10 +92,13 @@ impl ObjectView {
     fn table(&self, objects: &[Arc<StoredObject>], metadata: &Value, with_columns: bool) -> Value {
         let columns =
             if with_columns { Value::Array(table::column_definitions(&self.resource)) } else { Value::Null };
+        let rows = table::rows(&self.resource, objects, self.include, self.now);
+        // The real server has no printer of roles; what prints everything else writes no list where it has no rows.
+        let is_null = rows.is_empty() && matches!(&*self.resource.kind, "Role" | "ClusterRole");
         json!({
             "kind": "Table", "apiVersion": META_API_VERSION, "metadata": metadata,
             "columnDefinitions": columns,
-            "rows": table::rows(&self.resource, objects, self.include, self.now),
+            "rows": if is_null { Value::Null } else { Value::Array(rows) },
         })
     }
 }

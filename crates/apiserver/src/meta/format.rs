@@ -44,6 +44,11 @@ pub fn regex_error(message: &str, regex: &str, examples: &[&str]) -> String {
 }
 
 fn max_len_error(max: usize) -> String {
+    format!("must be no more than {max} characters")
+}
+
+/// Labels count bytes.
+fn max_bytes_error(max: usize) -> String {
     format!("must be no more than {max} bytes")
 }
 
@@ -141,7 +146,7 @@ pub fn qualified_name(text: &str) -> Vec<String> {
     if name.is_empty() {
         errors.push("name part must be non-empty".to_owned());
     } else if name.len() > LABEL_MAX {
-        errors.push(format!("name part {}", max_len_error(LABEL_MAX)));
+        errors.push(format!("name part {}", max_bytes_error(LABEL_MAX)));
     }
     if !is_label_key_shape(name) {
         errors.push(format!("name part {}", regex_error(LABEL_KEY_MSG, LABEL_KEY_FMT, examples)));
@@ -153,7 +158,7 @@ pub fn qualified_name(text: &str) -> Vec<String> {
 pub fn label_value(text: &str) -> Vec<String> {
     let mut errors = Vec::new();
     if text.len() > LABEL_MAX {
-        errors.push(max_len_error(LABEL_MAX));
+        errors.push(max_bytes_error(LABEL_MAX));
     }
     if !text.is_empty() && !is_label_key_shape(text) {
         errors.push(regex_error(LABEL_VALUE_MSG, LABEL_VALUE_FMT, &["MyValue", "my_value", "12345"]));
@@ -237,7 +242,7 @@ mod tests {
             ]
         );
         assert_eq!(dns1123_label("a.b"), vec!["must not contain dots"]);
-        assert_eq!(dns1123_label(&"a".repeat(64)), vec!["must be no more than 63 bytes"]);
+        assert_eq!(dns1123_label(&"a".repeat(64)), vec!["must be no more than 63 characters"]);
     }
 
     #[test]

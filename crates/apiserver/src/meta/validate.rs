@@ -205,9 +205,10 @@ pub(crate) fn finalizer_warnings(object: &Object, old: Option<&Object>) -> Vec<S
     added
         .into_iter()
         .map(|f| {
+            let path = if f.contains('.') { " including a path (/)" } else { "" };
             format!(
-                "metadata.finalizers: \"{f}\": prefer a domain-qualified finalizer name including a path (/) to avoid \
-                 accidental conflicts with other finalizer writers"
+                "metadata.finalizers: \"{f}\": prefer a domain-qualified finalizer name{path} to avoid accidental \
+                 conflicts with other finalizer writers"
             )
         })
         .collect()

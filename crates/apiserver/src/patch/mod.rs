@@ -42,7 +42,7 @@ impl Patch {
             MERGE_PATCH => Ok(Self::Merge(object_from(body)?)),
             STRATEGIC_MERGE_PATCH => Ok(Self::StrategicMerge(object_from(body)?)),
             apply if APPLY_PATCHES.contains(&apply) => Err(no_server_side_apply()),
-            _ => Err(ApiStatus::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH])),
+            _ => Err(ApiStatus::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, APPLY_PATCHES[0]])),
         }
     }
 

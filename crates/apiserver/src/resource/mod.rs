@@ -196,7 +196,9 @@ impl ResourceDefinition {
 
     /// Whether finalizers without a domain are errors; elsewhere they are warned of.
     pub(crate) fn has_strict_finalizers(&self) -> bool {
-        !self.is_custom() && *self.id.group != *"apiextensions.k8s.io"
+        let is_lenient = matches!(&*self.id.group, "apiextensions.k8s.io" | "coordination.k8s.io" | "policy")
+            || *self.id.resource == *"events";
+        !self.is_custom() && !is_lenient
     }
 
     pub(crate) fn strategy(&self) -> &dyn Strategy {

@@ -89,7 +89,7 @@ fn is_integer(value: &Value) -> bool {
 }
 
 /// The JSON type of a value, in go-openapi's names.
-fn json_type(value: &Value) -> &'static str {
+pub(crate) fn json_type(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",

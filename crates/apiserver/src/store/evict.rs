@@ -53,18 +53,24 @@ impl Store {
     fn mark_as_disrupted(&self, definition: &Arc<ResourceDefinition>, pod: &Arc<StoredObject>) {
         const KIND: &str = "DisruptionTarget";
         let mut object = pod.object();
-        let generation = object_meta::generation(&object);
+        // Whoever runs pods says what generation they run; conditions follow that, once it is said.
+        let is_run = value_at(&object, &["status", "observedGeneration"]).is_some();
+        let generation = is_run.then(|| object_meta::generation(&object));
         let status = object_at(&mut object, "status");
         let conditions = status.entry("conditions").or_insert_with(|| json!([]));
         let Some(conditions) = conditions.as_array_mut() else { return };
         if conditions.iter().any(|condition| condition.get("type") == Some(&json!(KIND))) {
             return;
         }
-        conditions.push(json!({
-            "type": KIND, "status": "True", "observedGeneration": generation, "lastProbeTime": null,
+        let mut condition = json!({
+            "type": KIND, "status": "True", "lastProbeTime": null,
             "lastTransitionTime": object_meta::format_time(self.now()),
             "reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting",
-        }));
+        });
+        if let Some(generation) = generation {
+            condition["observedGeneration"] = json!(generation);
+        }
+        conditions.push(condition);
         let key = super::state::object_key(pod.namespace(), pod.name());
         // If somebody else has written, the pod is deleted unmarked.
         let _ = self.replace(definition, &key, pod, object);

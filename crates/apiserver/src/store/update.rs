@@ -68,7 +68,8 @@ impl Store {
                 check_uid_precondition(&target, &read.object, &Object::new())
                     .map_err(|status| status.with_earlier_warnings(read.warnings))?;
                 // The namespace may be what was not found: creating says so.
-                self.create_object(definition, namespace, without_version(body), options)
+                let body = if dry_run { body } else { without_version(body) };
+                self.create_object(definition, namespace, body, options)
             }
             Err(status) => Err(status.with_earlier_warnings(read.warnings)),
             Ok(mut written) => {
@@ -193,6 +194,9 @@ fn check_name(object: &Object, namespace: Option<&str>, name: &str) -> Result<()
 fn check_patched_name(object: &Object, name: &str) -> Result<(), ApiStatus> {
     match object_meta::name(object) {
         given if given == name => Ok(()),
+        "" => Err(ApiStatus::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))),
         given => Err(ApiStatus::bad_request(format!(
             "the name of the object ({given}) does not match the name on the URL ({name})"
         ))),
@@ -300,7 +304,9 @@ fn storage_key(target: &Target<'_>) -> String {
     let key = object_key(target.namespace, target.name);
     // A dry run does not get as far as the prefix of all keys.
     let prefix = if target.dry_run { "" } else { "/registry" };
-    format!("{prefix}/{group}{}/{key}", id.resource)
+    // Services share their folder with what they had been divided into long ago.
+    let folder = if &*id.resource == "services" { "services/specs" } else { &*id.resource };
+    format!("{prefix}/{group}{folder}/{key}")
 }
 
 /// The version in the object, if any, is the stored one; then the object carries it.

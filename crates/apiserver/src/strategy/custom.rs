@@ -188,6 +188,13 @@ fn differ_beyond_metadata(object: &Object, old: &Object) -> bool {
 
 /// `metadata` is typed, whatever the CRD's schema says.
 fn decode_metadata(object: &mut Object, definition: &ResourceDefinition) -> Result<Vec<String>, ApiStatus> {
+    if let Some(other) =
+        object.get("metadata").filter(|metadata| !metadata.is_object() && !metadata.is_null())
+    {
+        let found = if other.is_number() { "number" } else { schema::json_type(other) };
+        let error = format!("json: cannot unmarshal {found} into Go value of type v1.ObjectMeta");
+        return Err(ApiStatus::bad_request(error));
+    }
     let metadata = object_meta::metadata_mut(object);
     let unknown = schema::decode(metadata, crate::resource::object_meta_schema(), "ObjectMeta")
         .map_err(|error| cannot_handle(definition, &error))?;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Behaviour, Change, Strategy, decode_built_in, text_at, value_at};
+use crate::meta::format;
 use crate::meta::object_meta::{self, Object};
 use crate::resource::ResourceDefinition;
 use crate::status::{ApiStatus, FieldError};
@@ -55,7 +56,7 @@ impl Events {
 
 impl Strategy for Events {
     fn behaviour(&self) -> Behaviour {
-        Behaviour { create_on_update: true, ..Behaviour::default() }
+        Behaviour { create_on_update: true, name_rule: format::path_segment_name, ..Behaviour::default() }
     }
 
     fn decode(&self, object: &mut Object, definition: &ResourceDefinition) -> Result<Vec<String>, ApiStatus> {

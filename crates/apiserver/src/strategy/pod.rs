@@ -26,7 +26,12 @@ impl Strategy for Pods {
 
     fn default(&self, object: &mut Object) {
         default_pod_spec(object_at(object, "spec"));
-        object_at(object, "status");
+        let status = object_at(object, "status");
+        let conditions = status.get_mut("conditions").and_then(Value::as_array_mut);
+        for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
+            default_field(condition, "lastProbeTime", Value::Null);
+            default_field(condition, "lastTransitionTime", Value::Null);
+        }
     }
 
     fn prepare_create(&self, object: &mut Object) {
@@ -53,6 +58,7 @@ impl Strategy for Pods {
             }
             Subresource::None | Subresource::Finalize => {
                 keep(object, change.old, "status");
+                admit(object_at(object, "spec"));
                 super::count_generation(object, change.old, "spec");
             }
         }
@@ -63,6 +69,16 @@ impl Strategy for Pods {
             return;
         }
         self.validate_create(object, errors);
+        for field in ["containers", "initContainers"] {
+            let count = |object: &Object| {
+                value_at(object, &["spec", field]).and_then(Value::as_array).map_or(0, Vec::len)
+            };
+            if count(object) != count(change.old) {
+                let why = "pod updates may not add or remove containers";
+                errors.push(FieldError::forbidden(format!("spec.{field}"), why));
+                return;
+            }
+        }
         if frozen_spec(object) != frozen_spec(change.old) {
             errors.push(FieldError::forbidden(
                 "spec",
@@ -93,8 +109,13 @@ fn frozen_spec(object: &Object) -> Value {
         }
     }
     if let Some(spec) = spec.as_object_mut() {
-        for field in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"] {
+        for field in ["activeDeadlineSeconds", "tolerations"] {
             spec.shift_remove(field);
+        }
+        // What was negative counts as 1, and may be written so.
+        let grace = spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64);
+        if grace.is_some_and(|seconds| seconds < 0) {
+            spec.insert("terminationGracePeriodSeconds".to_owned(), json!(1));
         }
     }
     spec
@@ -132,7 +153,7 @@ fn default_container(container: &mut Object) {
     let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
     let tag = image.rsplit('/').next().and_then(|name| name.split_once(':')).map(|(_, tag)| tag);
     let pull = match tag {
-        None | Some("latest") if !image.contains('@') => "Always",
+        None | Some("latest") if !image.is_empty() && !image.contains('@') => "Always",
         _ => "IfNotPresent",
     };
     for port in container.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {

@@ -128,12 +128,12 @@ impl Strategy for RoleBindings {
     fn prepare_update(&self, _object: &mut Object, _change: Change<'_>) {}
 
     fn validate_update(&self, object: &Object, change: Change<'_>, errors: &mut Vec<FieldError>) {
+        self.validate_create(object, errors);
         if object.get("roleRef") != change.old.get("roleRef") {
             let text = |field: &str| text_at(object, &["roleRef", field]);
             let value = json!({"APIGroup": text("apiGroup"), "Kind": text("kind"), "Name": text("name")});
             errors.push(FieldError::invalid("roleRef", &value, IMMUTABLE));
         }
-        self.validate_create(object, errors);
     }
 }
 
@@ -231,11 +231,13 @@ mod tests {
                 "roleRef.name: Required value"
             ]
         );
-        let old = fine.as_object().cloned().unwrap();
+        let mut old = fine.as_object().cloned().unwrap();
+        bindings.default(&mut old);
         let mut new = old.clone();
         new["roleRef"]["name"] = json!("y");
         let mut errors = Vec::new();
         bindings.validate_update(&new, Change { old: &old, subresource: Subresource::None }, &mut errors);
-        assert_eq!(errors[0].detail, IMMUTABLE);
+        let details: Vec<&str> = errors.iter().map(|error| error.detail.as_str()).collect();
+        assert_eq!(details, [IMMUTABLE]);
     }
 }

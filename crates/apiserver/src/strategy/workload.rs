@@ -15,6 +15,8 @@ use crate::selector::LabelSelector;
 use crate::status::{ApiStatus, FieldError};
 use crate::store::Subresource;
 
+const UNFIT_LABELS: &str = "`selector` does not match template `labels`";
+
 /// apps Deployments.
 pub(crate) struct Deployments;
 
@@ -50,10 +52,19 @@ impl Strategy for Deployments {
         if let Some(replicas) = value_at(object, &["spec", "replicas"]).filter(|r| r.as_i64() < Some(0)) {
             errors.push(FieldError::invalid("spec.replicas", replicas, "must be greater than or equal to 0"));
         }
+        let is_rolled = value_at(object, &["spec", "strategy", "rollingUpdate"]).is_some();
+        if is_rolled && text_at(object, &["spec", "strategy", "type"]) == "Recreate" {
+            let why = "may not be specified when strategy `type` is 'Recreate'";
+            errors.push(FieldError::forbidden("spec.strategy.rollingUpdate", why));
+        }
         let selector = value_at(object, &["spec", "selector"]);
         let labels = value_at(object, &["spec", "template", "metadata", "labels"]);
         match selector.map(|s| (s, LabelSelector::from_object(s))) {
-            None => errors.push(FieldError::required("spec.selector", "")),
+            None => {
+                errors.push(FieldError::required("spec.selector", ""));
+                let value = labels.unwrap_or(&Value::Null);
+                errors.push(FieldError::invalid("spec.template.metadata.labels", value, UNFIT_LABELS));
+            }
             Some((selector, Some(parsed))) if parsed.is_empty() => {
                 let why = "empty selector is invalid for deployment";
                 errors.push(FieldError::invalid("spec.selector", selector, why));
@@ -62,8 +73,7 @@ impl Strategy for Deployments {
                 let get = |key: &str| labels.and_then(|l| l.get(key)).and_then(Value::as_str);
                 if !parsed.matches(get) {
                     let value = labels.unwrap_or(&Value::Null);
-                    let why = "`selector` does not match template `labels`";
-                    errors.push(FieldError::invalid("spec.template.metadata.labels", value, why));
+                    errors.push(FieldError::invalid("spec.template.metadata.labels", value, UNFIT_LABELS));
                 }
             }
             Some((selector, None)) => {
@@ -90,12 +100,12 @@ impl Strategy for Deployments {
         if change.subresource == Subresource::Status {
             return;
         }
+        self.validate_create(object, errors);
         let selector = value_at(object, &["spec", "selector"]);
         if selector != value_at(change.old, &["spec", "selector"]) {
             let value = selector.unwrap_or(&Value::Null);
             errors.push(FieldError::invalid("spec.selector", value, IMMUTABLE));
         }
-        self.validate_create(object, errors);
     }
 }
 
@@ -144,8 +154,15 @@ impl Strategy for Services {
         default_field(spec, "clusterIP", json!(address));
         let address = spec["clusterIP"].clone();
         default_field(spec, "clusterIPs", json!([address]));
-        default_field(spec, "ipFamilies", json!(["IPv4"]));
-        default_field(spec, "ipFamilyPolicy", json!("SingleStack"));
+        // Without a selector, whoever lists the addresses may list any.
+        let is_open = address == "None" && !spec.contains_key("selector");
+        let (families, policy) = if is_open {
+            (json!(["IPv4", "IPv6"]), "RequireDualStack")
+        } else {
+            (json!(["IPv4"]), "SingleStack")
+        };
+        default_field(spec, "ipFamilies", families);
+        default_field(spec, "ipFamilyPolicy", json!(policy));
     }
 
     fn prepare_update(&self, object: &mut Object, change: Change<'_>) {
@@ -172,12 +189,19 @@ impl Strategy for Services {
                 errors.push(FieldError::required(format!("spec.ports[{i}].name"), ""));
             }
             for field in ["port", "targetPort"] {
-                let number = port.get(field).and_then(Value::as_i64);
+                // What is left out is 0 in Go.
+                let number = port.get(field).map_or(Some(0), Value::as_i64);
                 if let Some(number) = number.filter(|number| !(1..=65535).contains(number)) {
                     let why = "must be between 1 and 65535, inclusive";
                     errors.push(FieldError::invalid(format!("spec.ports[{i}].{field}"), &json!(number), why));
                 }
             }
+        }
+        let is_open = headless && value_at(object, &["spec", "selector"]).is_none();
+        let policy = text_at(object, &["spec", "ipFamilyPolicy"]);
+        if policy == "RequireDualStack" && !is_open {
+            let why = "this cluster is not configured for dual-stack services";
+            errors.push(FieldError::invalid("spec.ipFamilyPolicy", &json!(policy), why));
         }
         let types = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
         if !types.contains(&kind) {
@@ -319,7 +343,11 @@ mod tests {
         );
         assert_eq!(
             created(&Deployments, &json!({})).1,
-            ["spec.selector: Required value", "spec.template.spec.containers: Required value"]
+            [
+                "spec.selector: Required value",
+                "spec.template.metadata.labels: Invalid value: null: `selector` does not match template `labels`",
+                "spec.template.spec.containers: Required value"
+            ]
         );
     }
 

@@ -353,11 +353,12 @@ impl View<'_> {
             text => text,
         };
         let since = |core: &str, other: &str| {
-            [core, other, "/eventTime", "/metadata/creationTimestamp"]
+            [core, other, "/eventTime"]
                 .iter()
                 .find_map(|path| self.str(path).parse::<Timestamp>().ok())
                 .map_or_else(|| json!("<unknown>"), |time| json!(human_duration(time, self.now)))
         };
+        let first = since("/firstTimestamp", "/deprecatedFirstTimestamp");
         let object = if self.at("/involvedObject").is_some() { "/involvedObject" } else { "/regarding" };
         let kind = self.str(&format!("{object}/kind")).to_lowercase();
         let name = self.str(&format!("{object}/name"));
@@ -366,14 +367,17 @@ impl View<'_> {
             if source.is_empty() { either("/reportingComponent", "/reportingController") } else { source };
         let count = self.number("/count").max(self.number("/deprecatedCount")).max(1);
         vec![
-            since("/lastTimestamp", "/deprecatedLastTimestamp"),
+            match since("/lastTimestamp", "/deprecatedLastTimestamp") {
+                Value::String(unknown) if unknown == "<unknown>" => first.clone(),
+                last => last,
+            },
             self.text("/type"),
             self.text("/reason"),
             json!(if kind.is_empty() { name.to_owned() } else { format!("{kind}/{name}") }),
             self.text(&format!("{object}/fieldPath")),
             json!(source),
             json!(either("/message", "/note").trim()),
-            since("/firstTimestamp", "/deprecatedFirstTimestamp"),
+            first,
             json!(count),
             self.text("/metadata/name"),
         ]

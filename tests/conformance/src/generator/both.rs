@@ -11,6 +11,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long what a real server does by itself may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -90,18 +91,24 @@ async fn speak(client: &Client, case: &Case) -> Result<Vec<Vec<String>>, String>
 /// Defines the custom resources, and waits until they are served.
 async fn define(client: &Client) -> Result<(), String> {
     const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    for (definition, served_at) in resources::definitions() {
+    for definition in resources::definitions()? {
         let made = client.send("POST", DEFINITIONS, &[], definition.to_string()).await;
         let made = made.map_err(|error| error.to_string())?;
         if made.status.as_u16() != 201 {
-            return Err(format!("defining {served_at}: {}", String::from_utf8_lossy(&made.body)));
+            let answer = String::from_utf8_lossy(&made.body).into_owned();
+            return Err(format!("defining {}: {answer}", definition["metadata"]["name"]));
         }
+    }
+    for resource in resources::all().filter(|resource| resource.is_custom()) {
+        let list = resource.path().replace("$ns", "default");
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let list = client.send("GET", &served_at, &[], String::new()).await;
-            if list.map_err(|error| error.to_string())?.status.as_u16() == 200 {
-                break;
+            let answer = client.send("GET", &list, &[], String::new()).await;
+            match answer.map_err(|error| error.to_string())?.status.as_u16() {
+                200 => break,
+                _ if Instant::now() >= deadline => return Err(format!("{} is not served", resource.title())),
+                _ => tokio::time::sleep(Duration::from_millis(100)).await,
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
     Ok(())

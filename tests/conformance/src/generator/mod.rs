@@ -11,8 +11,10 @@
 //! sequence alone.
 
 mod both;
+mod odd;
 mod requests;
 mod resources;
+mod scenes;
 mod sequence;
 mod shrink;
 mod tally;

@@ -1,107 +1,68 @@
 //! Random requests: mostly sensible, about few objects, so that they meet each other's consequences.
-//!
-//! A request holds at most one mistake: of several, the real server tells in the order of a hash table.
 
 use super::resources::Resource;
 use super::sequence::Request;
+use super::{odd, scenes};
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::Union;
 use serde_json::{Value, json};
-
-/// The verbs of requests about a resource.
-pub(super) fn verbs(resource: &Resource) -> &'static [&'static str] {
-    match (resource.is_custom(), resource.has_status) {
-        (true, true) => &[
-            "create",
-            "get",
-            "list",
-            "watch",
-            "update",
-            "json patch",
-            "merge patch",
-            "delete",
-            "deletecollection",
-            "update status",
-            "patch status",
-        ],
-        (true, false) => &[
-            "create",
-            "get",
-            "list",
-            "watch",
-            "update",
-            "json patch",
-            "merge patch",
-            "delete",
-            "deletecollection",
-        ],
-        (false, true) => &[
-            "create",
-            "get",
-            "list",
-            "watch",
-            "update",
-            "json patch",
-            "merge patch",
-            "strategic patch",
-            "delete",
-            "deletecollection",
-            "update status",
-            "patch status",
-        ],
-        (false, false) => &[
-            "create",
-            "get",
-            "list",
-            "watch",
-            "update",
-            "json patch",
-            "merge patch",
-            "strategic patch",
-            "delete",
-            "deletecollection",
-        ],
-    }
-}
 
 /// A request about a resource.
 pub(super) fn about(resource: &'static Resource) -> BoxedStrategy<Request> {
-    let any = verbs(resource).iter().map(|verb| (weight(verb), of_verb(resource, verb))).collect();
-    proptest::strategy::Union::new_weighted(any).boxed()
+    Union::new_weighted(resource.verbs.iter().map(|verb| (weight(verb), of_verb(resource, verb))).collect())
+        .boxed()
 }
 
 fn weight(verb: &str) -> u32 {
     match verb {
-        "create" => 7,
-        "update" => 4,
-        "deletecollection" | "watch" => 1,
+        "create" => 14,
+        "update" | "list" => 8,
+        "get" | "json patch" | "merge patch" | "strategic patch" | "delete" | "patch status" => 4,
+        "update status" => 5,
+        // What its controller does on a real server takes a while.
+        "own" => 1,
         _ => 2,
     }
 }
 
 fn of_verb(resource: &'static Resource, verb: &'static str) -> BoxedStrategy<Request> {
-    let step = match verb {
-        "create" => create(resource).boxed(),
-        "get" => get(resource).boxed(),
-        "list" => list(resource).boxed(),
-        "watch" => watch(resource).boxed(),
-        "update" => put(resource, "").boxed(),
-        "update status" => put(resource, "/status").boxed(),
-        "json patch" => json_patch(resource, "").boxed(),
-        "merge patch" => merge_patch(resource, "", "merge-patch").boxed(),
-        "strategic patch" => merge_patch(resource, "", "strategic-merge-patch").boxed(),
+    let one = |step: BoxedStrategy<String>| step.prop_map(|step| vec![step]).boxed();
+    let steps = match verb {
+        "create" => one(create(resource).boxed()),
+        "get" => one(get(resource).boxed()),
+        "list" => one(list(resource).boxed()),
+        "table" => one(table(resource).boxed()),
+        "watch" => one(watch(resource).boxed()),
+        "update" => one(put(resource, "").boxed()),
+        "update status" => one(put(resource, "/status").boxed()),
+        "json patch" => one(json_patch(resource, "").boxed()),
+        "merge patch" => one(merge_patch(resource, "", "merge-patch").boxed()),
+        "strategic patch" => one(merge_patch(resource, "", "strategic-merge-patch").boxed()),
         "patch status" => {
-            prop_oneof![json_patch(resource, "/status"), merge_patch(resource, "/status", "merge-patch")]
-                .boxed()
+            one(prop_oneof![json_patch(resource, "/status"), merge_patch(resource, "/status", "merge-patch")]
+                .boxed())
         }
-        "delete" => delete(resource).boxed(),
-        _ => delete_collection(resource).boxed(),
+        "delete" => one(delete(resource).boxed()),
+        "deletecollection" => one(delete_collection(resource).boxed()),
+        "odd" => one(odd::request(resource)),
+        "denied" => one(denied(resource).boxed()),
+        "evict" => one(scenes::eviction(resource).boxed()),
+        "token" => one(scenes::token(resource).boxed()),
+        "review" => one(scenes::review().boxed()),
+        "own" => scenes::ownership(resource),
+        "terminate" => scenes::termination(),
+        other => unreachable!("no requests are known for {other:?}"),
     };
-    step.prop_map(move |step| Request { verb, resource, steps: vec![step] }).boxed()
+    steps.prop_map(move |steps| Request { verb, resource, steps }).boxed()
 }
 
-fn one(_: &Resource) -> impl Strategy<Value = &'static str> + use<> {
-    select(vec!["a", "b", "c"])
+fn one(resource: &Resource) -> impl Strategy<Value = &'static str> + use<> {
+    select(resource.names())
+}
+
+fn content(resource: &Resource) -> impl Strategy<Value = Value> + use<> {
+    select((resource.content)())
 }
 
 fn query() -> impl Strategy<Value = &'static str> {
@@ -119,7 +80,7 @@ fn create(resource: &'static Resource) -> impl Strategy<Value = String> {
         1 => Just(json!({"generateName": "made$serial-"})),
         1 => Just(json!({"name": "Not A Name"})),
     ];
-    (name, metadata(), (resource.content)(), query()).prop_map(|(name, metadata, content, query)| {
+    (name, metadata(), content(resource), query()).prop_map(|(name, metadata, content, query)| {
         let body = object(resource, &[name, metadata], content);
         format!("POST {}{query}\n{body}", resource.path())
     })
@@ -133,7 +94,7 @@ fn put(resource: &'static Resource, part: &'static str) -> impl Strategy<Value =
         1 => Just(json!({"resourceVersion": "$rv", "uid": "$uid"})),
         1 => Just(json!({"uid": "11111111-1111-1111-1111-111111111111"})),
     ];
-    (one(resource), version, metadata(), (resource.content)(), query()).prop_map(
+    (one(resource), version, metadata(), content(resource), query()).prop_map(
         move |(name, version, metadata, content, query)| {
             let body = object(resource, &[json!({"name": name}), version, metadata], content);
             format!("PUT {}/{name}{part}{query}\n{body}", resource.path())
@@ -146,7 +107,7 @@ fn merge_patch(
     part: &'static str,
     kind: &'static str,
 ) -> impl Strategy<Value = String> {
-    (one(resource), merged_metadata(), (resource.content)(), query()).prop_map(
+    (one(resource), merged_metadata(), content(resource), query()).prop_map(
         move |(name, metadata, mut content, query)| {
             content["metadata"] = metadata;
             let path = resource.path();
@@ -180,22 +141,19 @@ fn merged_metadata() -> impl Strategy<Value = Value> {
 }
 
 fn operation(resource: &'static Resource) -> impl Strategy<Value = Value> {
-    let mut paths =
-        vec!["/metadata/labels", "/metadata/labels/l", "/metadata/annotations", "/metadata/finalizers"];
-    paths.extend(resource.paths);
-    let value = |path: &str| match path {
-        "/metadata/labels" => json!({"l": "x"}),
-        "/metadata/annotations" => json!({"n": "2"}),
-        "/metadata/finalizers" => json!(["example.com/f"]),
-        "/metadata/labels/l" => json!("y"),
-        path => (resource.value)(path),
-    };
-    (select(paths), select(vec!["add", "add", "replace", "remove", "test"])).prop_map(move |(path, op)| {
-        match op {
+    let mut patches = vec![
+        ("/metadata/labels", json!({"l": "x"})),
+        ("/metadata/labels/l", json!("y")),
+        ("/metadata/annotations", json!({"n": "2"})),
+        ("/metadata/finalizers", json!(["example.com/f"])),
+    ];
+    patches.extend((resource.patches)());
+    (select(patches), select(vec!["add", "add", "replace", "remove", "test"])).prop_map(
+        |((path, value), op)| match op {
             "remove" => json!({"op": op, "path": path}),
-            _ => json!({"op": op, "path": path, "value": value(path)}),
-        }
-    })
+            _ => json!({"op": op, "path": path, "value": value}),
+        },
+    )
 }
 
 fn get(resource: &'static Resource) -> impl Strategy<Value = String> {
@@ -235,6 +193,40 @@ fn list(resource: &'static Resource) -> impl Strategy<Value = String> {
         "resourceVersion=$rv&resourceVersionMatch=Sometimes",
     ]);
     prop_oneof![1 => selection(), 4 => other].prop_map(|query| format!("GET {}?{query}", resource.path()))
+}
+
+/// As `kubectl get` asks.
+fn table(resource: &'static Resource) -> impl Strategy<Value = String> {
+    let objects = resource.names().into_iter().map(|name| format!("/{name}"));
+    let what = objects.chain(["?labelSelector=l", "?limit=1", "?includeObject=None"].map(str::to_owned));
+    select(what.collect::<Vec<_>>()).prop_map(|what| {
+        let path = resource.path();
+        format!(
+            "@only /kind /rows/*/cells /rows/*/object/metadata/name /columnDefinitions/*/name\nGET {path}{what}\n\
+             Accept: application/json;as=Table;v=v1;g=meta.k8s.io"
+        )
+    })
+}
+
+/// What somebody without any rights asks.
+fn denied(resource: &'static Resource) -> impl Strategy<Value = String> {
+    let body = json!({"metadata": {"name": "a"}});
+    let what = vec![
+        ("GET", "", String::new()),
+        ("GET", "/a", String::new()),
+        ("GET", "?watch=true", String::new()),
+        ("POST", "", body.to_string()),
+        ("PUT", "/a", body.to_string()),
+        ("PATCH", "/a", "{}".to_owned()),
+        ("DELETE", "/a", String::new()),
+        ("DELETE", "", String::new()),
+    ];
+    let groups = select(vec!["", "Impersonate-Group: nobodies\n"]);
+    (select(what), groups).prop_map(|((method, rest, body), groups)| {
+        let path = resource.path();
+        let kind = if method == "PATCH" { "Content-Type: application/merge-patch+json\n" } else { "" };
+        format!("{method} {path}{rest}\nImpersonate-User: nobody\n{groups}{kind}{body}")
+    })
 }
 
 /// A watch from a version on, which is read at the end.

@@ -1,7 +1,7 @@
 //! A random sequence of requests, and the case that is spoken for it.
 
 use super::requests;
-use super::resources::{RESOURCES, Resource};
+use super::resources::{self, Resource};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use proptest::strategy::ValueTree as _;
@@ -65,11 +65,12 @@ impl Sequence {
         bytes[8..16].copy_from_slice(&number.to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-        let resources: Vec<&Resource> = RESOURCES.iter().collect();
+        let resources: Vec<&Resource> = resources::common().collect();
         let requests = subsequence(resources, 1..=AT_MOST)
             .prop_flat_map(|resources| {
-                let any = resources.into_iter().map(requests::about).collect::<Vec<_>>();
-                prop::collection::vec(proptest::strategy::Union::new(any), REQUESTS)
+                let any = resources.into_iter().chain(resources::rare());
+                let any = any.map(|resource| (resource.weight(), requests::about(resource))).collect();
+                prop::collection::vec(proptest::strategy::Union::new_weighted(any), REQUESTS)
             })
             .new_tree(&mut runner)
             .expect("no strategy here rejects anything")
@@ -83,7 +84,8 @@ impl Sequence {
         if self.is_watched {
             // The version of this is where the watches begin.
             steps.push(begin());
-            steps.extend(self.resources().into_iter().map(open));
+            let watched = self.resources().into_iter().filter(|resource| resource.is_watched());
+            steps.extend(watched.map(open));
         }
         let mut requests = Vec::new();
         let mut streams = Vec::new();
@@ -94,14 +96,14 @@ impl Sequence {
                     streams.push((format!("w{}", streams.len() + 1), request.resource));
                 }
                 let stream = streams.last().map_or("", |(name, _)| name);
-                let serial = format!("{:02}", steps.len());
+                let serial = format!("{start:02}");
                 steps.push(step.trim_end().replace("$stream", stream).replace("$serial", &serial));
             }
             requests.push(start..steps.len());
         }
         for resource in self.resources() {
             let mut ends = Vec::new();
-            if self.is_watched {
+            if self.is_watched && resource.is_watched() {
                 ends.push(resource.plural.to_owned());
             }
             ends.extend(streams.iter().filter(|(_, of)| of.is(resource)).map(|(name, _)| name.clone()));
@@ -117,7 +119,7 @@ impl Sequence {
     fn resources(&self) -> Vec<&'static Resource> {
         let is_used =
             |resource: &&Resource| self.requests.iter().any(|request| request.resource.is(resource));
-        RESOURCES.iter().filter(is_used).collect()
+        resources::all().filter(is_used).collect()
     }
 }
 

@@ -1,7 +1,6 @@
 //! What was said, counted: by resource and verb, by what requests ask for besides, and by answer.
 
-use super::requests;
-use super::resources::RESOURCES;
+use super::resources;
 use super::sequence::Sequence;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,7 +30,7 @@ const SUCCESSFUL: f64 = 0.3;
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     requests: u64,
-    by_resource: BTreeMap<(&'static str, &'static str), u64>,
+    by_resource: BTreeMap<(String, &'static str), u64>,
     by_aspect: BTreeMap<&'static str, u64>,
     by_status: BTreeMap<String, u64>,
 }
@@ -42,7 +41,7 @@ impl Tally {
         for request in &sequence.requests {
             let requests = request.steps.len() as u64;
             self.requests += requests;
-            *self.by_resource.entry((request.resource.plural, request.verb)).or_default() += requests;
+            *self.by_resource.entry((request.resource.title(), request.verb)).or_default() += requests;
             for (aspect, text) in ASPECTS {
                 if request.steps.iter().any(|step| step.contains(text)) {
                     *self.by_aspect.entry(aspect).or_default() += 1;
@@ -64,11 +63,11 @@ impl Tally {
     pub(super) fn missing(&self) -> Vec<String> {
         let enough = (self.requests / PER_REQUESTS).max(1);
         let mut missing = Vec::new();
-        for resource in RESOURCES {
-            for verb in requests::verbs(resource) {
-                let count = self.by_resource.get(&(resource.plural, *verb)).copied().unwrap_or_default();
+        for resource in resources::all() {
+            for verb in resource.verbs {
+                let count = self.by_resource.get(&(resource.title(), *verb)).copied().unwrap_or_default();
                 if count < enough {
-                    missing.push(format!("{verb} of {}: {count}", resource.plural));
+                    missing.push(format!("{verb} of {}: {count}", resource.title()));
                 }
             }
         }
@@ -92,11 +91,12 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for resource in RESOURCES {
-            let of_resource = self.by_resource.iter().filter(|((plural, _), _)| *plural == resource.plural);
+        for resource in resources::all() {
+            let title = resource.title();
+            let of_resource = self.by_resource.iter().filter(|((of, _), _)| *of == title);
             let counts: Vec<String> =
                 of_resource.map(|((_, verb), count)| format!("{verb} {count}")).collect();
-            writeln!(f, "{}: {}", resource.plural, counts.join(", "))?;
+            writeln!(f, "{title}: {}", counts.join(", "))?;
         }
         let counts: Vec<String> =
             self.by_aspect.iter().map(|(aspect, count)| format!("{aspect} {count}")).collect();
