@@ -65,6 +65,7 @@
 //! There is an API server here and nothing behind it: no scheduler, no kubelet, no controllers but those without which the API
 //! itself would not work (namespace deletion, the default ServiceAccount). Server-side apply is refused with 415, and there
 //! are no webhooks, no aggregated API servers, and none of the streaming subresources (`exec`, `log`, `portforward`).
+//! `docs/apiserver.md` in the repository tells how it is held against a real server, and where the two differ.
 
 pub mod cluster;
 pub mod http;
