@@ -3,9 +3,10 @@
 use std::process::Command;
 
 fn replay(seed: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_certmesh-sim")).args(["--seed", seed]).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_certmesh-sim")).args(["--seed", seed]).output();
+    let output = output.expect("the simulator starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    String::from_utf8(output.stdout).unwrap()
+    String::from_utf8(output.stdout).expect("a trace is text")
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl World {
             3 => intent["spec"]["certOptions"]["orgName"] = json!(format!("Org {nonce}")),
             // Longer than any CA lives.
             4 if nonce.ends_with('7') => {
-                intent["spec"]["certOptions"]["ttlSeconds"] = json!(3_153_600_000_u32)
+                intent["spec"]["certOptions"]["ttlSeconds"] = json!(3_153_600_000_u32);
             }
             4 => intent["spec"]["certOptions"]["ttlSeconds"] = json!(lifetime),
             5 => {
