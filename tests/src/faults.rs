@@ -1,5 +1,6 @@
 //! A client that dies, or whose objects change under its hands: what happens to a process is decided at its writes.
 
+use crate::storm::{Crash, Storm, Stream};
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
 use kube::Client;
@@ -62,6 +63,7 @@ struct Inner {
     crash_at: Option<CrashPoint>,
     meddle: Option<Box<Meddle>>,
     hold: Option<Hold>,
+    storm: Option<Stream>,
     writes: AtomicU32,
     sent: Mutex<Vec<Sent>>,
     crashed: AtomicBool,
@@ -79,6 +81,17 @@ impl Faults {
         meddle: impl Fn(u32, Method, String) -> BoxFuture<'static, ()> + Send + Sync + 'static,
     ) -> Self {
         Self { inner: Arc::new(Inner { meddle: Some(Box::new(meddle)), ..Inner::default() }) }
+    }
+
+    /// What a storm does to this start of a process.
+    pub fn of_storm(storm: &Storm, process: &str) -> Self {
+        Self { inner: Arc::new(Inner { storm: Some(storm.stream(process)), ..Inner::default() }) }
+    }
+
+    /// Kills the process now.
+    pub fn kill(&self) {
+        self.inner.crashed.store(true, Ordering::SeqCst);
+        self.inner.notify.notify_waiters();
     }
 
     /// Nothing of this process gets through from its Nth write of this kind (from 1) until [`go_on`](Self::go_on). That
@@ -121,6 +134,8 @@ impl Faults {
 
     /// The client as the process sees it.
     pub fn wrap(&self, client: Client) -> Client {
+        let client =
+            self.inner.storm.as_ref().map_or_else(|| client.clone(), |storm| storm.wrap(client.clone()));
         let faults = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let (client, faults) = (client.clone(), faults.clone());
@@ -135,7 +150,8 @@ impl Faults {
         }
         self.not_held().await;
         let number = if is_write(&request) { self.record(&request) } else { 0 };
-        if self.inner.crash_at == Some(CrashPoint::Before(number)) {
+        let crash = self.inner.storm.as_ref().filter(|_| number > 0).and_then(Stream::crash);
+        if self.inner.crash_at == Some(CrashPoint::Before(number)) || crash == Some(Crash::Before) {
             return self.die().await;
         }
         if let Some(meddle) = self.inner.meddle.as_ref().filter(|_| number > 0) {
@@ -154,7 +170,7 @@ impl Faults {
             client.send(request).await?
         };
         self.record_answer(number, response.status().as_u16());
-        if self.inner.crash_at == Some(CrashPoint::After(number)) {
+        if self.inner.crash_at == Some(CrashPoint::After(number)) || crash == Some(Crash::After) {
             return self.die().await;
         }
         Ok(response)
@@ -195,8 +211,7 @@ impl Faults {
     }
 
     async fn die(&self) -> Result<Response<Body>, kube::Error> {
-        self.inner.crashed.store(true, Ordering::SeqCst);
-        self.inner.notify.notify_waiters();
+        self.kill();
         never().await
     }
 }
@@ -204,6 +219,11 @@ impl Faults {
 async fn never() -> Result<Response<Body>, kube::Error> {
     let never: Infallible = pending().await;
     match never {}
+}
+
+/// Whether a request asks for a watch.
+pub(crate) fn is_watch(request: &Request<Body>) -> bool {
+    request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"))
 }
 
 /// Events inform and reviews ask; neither changes what a pass sees.

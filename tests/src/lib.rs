@@ -4,8 +4,10 @@
 //!  Fleet { management, remotes[] }  embedded API servers, CRDs and the product's own RBAC installed
 //!  Faults                           a client that dies before or after its Nth write, or is overtaken at it
 //!  Overtaker                        changes objects between a decision and its write
+//!  Storm                            all of these and more, drawn from a seed
 //!  Link                             the way from the issuer to a remote cluster, and how it fails
 //!  Witness                          sees every version of an issued Secret, and whether it was whole
+//!  SecretHistory                    the same where others write to that Secret too
 //!  Inventory                        everything in a cluster, to see what changed
 //!  Forger                           certificates and requests that an attacker makes
 //!  edits, forgeries, wrong_*        what they come to, and what is told about it: tables for stories of all kinds
@@ -23,6 +25,8 @@ mod logs;
 mod objects;
 mod overtaker;
 mod reading;
+mod secret_history;
+mod storm;
 mod witness;
 pub mod wrong_input;
 pub mod wrong_kubeconfigs;
@@ -35,6 +39,8 @@ pub use logs::{CapturedLogs, SharedLog};
 pub use objects::{intent, is_ready, reason, signing_secret};
 pub use overtaker::Overtaker;
 pub use reading::{certificate_in, condition};
+pub use secret_history::{SecretHistory, Version};
+pub use storm::{Dice, Storm};
 pub use witness::Witness;
 
 /// A minute of the fleet's time.

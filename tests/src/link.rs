@@ -1,7 +1,7 @@
 //! The way from the issuer to a remote cluster, and how it fails.
 
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody};
 use kube::Client;
@@ -36,7 +36,7 @@ impl Default for Link {
     }
 }
 
-type Frames = StreamBody<BoxStream<'static, Result<http_body::Frame<bytes::Bytes>, BoxError>>>;
+pub(crate) type Frames = StreamBody<BoxStream<'static, Result<http_body::Frame<bytes::Bytes>, BoxError>>>;
 
 impl Link {
     /// Behaves like this from now on, for open requests too.
@@ -60,23 +60,31 @@ impl Link {
             LinkState::Up => Ok(client.send(request).await?.map(|body| self.carry(body))),
             LinkState::Silent => never().await,
             LinkState::Cut => Err("connection refused".into()),
-            LinkState::Answers(status) => Ok(answer(status, "upstream says no")),
-            LinkState::Garbage => Ok(answer(StatusCode::OK, "<html>welcome to the airport's network</html>")),
+            LinkState::Answers(status) => Ok(answer(status, "upstream says no".to_owned())),
+            LinkState::Garbage => {
+                Ok(answer(StatusCode::OK, "<html>welcome to the airport's network</html>".to_owned()))
+            }
         }
     }
 
     /// The body, for as long as the link is up.
     fn carry(&self, body: Body) -> Frames {
-        let frames = body.into_data_stream().map_ok(http_body::Frame::data).map_err(BoxError::from).boxed();
-        let carried = futures::stream::unfold((frames, self.0.subscribe()), |(mut frames, mut link)| async {
-            tokio::select! {
-                biased;
-                error = broken(&mut link) => Some((Err(error), (frames, link))),
-                frame = frames.next() => frame.map(|frame| (frame, (frames, link))),
-            }
-        });
-        StreamBody::new(carried.boxed())
+        let mut link = self.0.subscribe();
+        carried(body, async move { broken(&mut link).await })
     }
+}
+
+/// The body, until it breaks with this error.
+pub(crate) fn carried(body: Body, broken: impl Future<Output = BoxError> + Send + 'static) -> Frames {
+    let frames = body.into_data_stream().map_ok(http_body::Frame::data).map_err(BoxError::from).boxed();
+    let carried = futures::stream::unfold((frames, broken.boxed()), |(mut frames, mut broken)| async {
+        tokio::select! {
+            biased;
+            error = &mut broken => Some((Err(error), (futures::stream::empty().boxed(), pending().boxed()))),
+            frame = frames.next() => frame.map(|frame| (frame, (frames, broken))),
+        }
+    });
+    StreamBody::new(carried.boxed())
 }
 
 /// Returns when the link breaks; never while it is up or silent.
@@ -89,8 +97,8 @@ async fn broken(link: &mut watch::Receiver<LinkState>) -> BoxError {
     }
 }
 
-fn answer(status: StatusCode, text: &'static str) -> Response<Frames> {
-    let frame = http_body::Frame::data(bytes::Bytes::from_static(text.as_bytes()));
+pub(crate) fn answer(status: StatusCode, text: String) -> Response<Frames> {
+    let frame = http_body::Frame::data(bytes::Bytes::from(text));
     let body = StreamBody::new(futures::stream::iter([Ok(frame)]).boxed());
     let mut response = Response::new(body);
     *response.status_mut() = status;

@@ -34,7 +34,7 @@ impl Witness {
                 while let Ok(Some(event)) = stream.try_next().await {
                     let (secret, found) = match &event {
                         WatchEvent::Added(secret) | WatchEvent::Modified(secret) => {
-                            (secret, whole(secret, &clock))
+                            (secret, whole(secret, &clock).map(|certificate| certificate.fingerprint()))
                         }
                         WatchEvent::Deleted(secret) => (secret, Err("the Secret is gone".to_owned())),
                         WatchEvent::Bookmark(_) | WatchEvent::Error(_) => continue,
@@ -69,7 +69,7 @@ impl Drop for Witness {
 }
 
 /// The certificate of a Secret whose four files belong together.
-fn whole(secret: &Secret, clock: &Clock) -> Result<Fingerprint, String> {
+pub(crate) fn whole(secret: &Secret, clock: &Clock) -> Result<Certificate, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let files = CaCerts::from_secret(secret).map_err(|error| text(&error))?;
     let certificate = Certificate::from_pem(files.certificate).map_err(|error| text(&error))?;
@@ -83,5 +83,5 @@ fn whole(secret: &Secret, clock: &Clock) -> Result<Fingerprint, String> {
     }
     let roots = TrustBundle::from_pem(files.roots).map_err(|error| text(&error))?;
     verify_chain(&certificate, &chain[1..], &roots, clock.now()).map_err(|error| text(&error))?;
-    Ok(certificate.fingerprint())
+    Ok(certificate)
 }

@@ -1,0 +1,125 @@
+//! The processes, and who starts them again when they die.
+
+use certmesh_tests::{Faults, Fleet, Link, Running, Storm};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// The longest that a process stays dead.
+const DEAD: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug)]
+enum Process {
+    Issuer,
+    /// One of several, with its number.
+    ElectedIssuer(usize),
+    Agent(usize),
+}
+
+/// All processes of a fleet.
+pub(crate) struct Crew {
+    members: Vec<Arc<Member>>,
+    tasks: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+    deaths: Arc<AtomicU32>,
+}
+
+/// A process, and what the storm does to its present start.
+struct Member {
+    process: Process,
+    faults: Mutex<Faults>,
+    /// An issuer's way to its own cluster.
+    link: Link,
+}
+
+impl Crew {
+    /// Starts an issuer or two, and all agents.
+    pub(crate) fn start(fleet: &Arc<Fleet>, storm: &Storm) -> Self {
+        let mut processes = if storm.dice("crew").permille(300) {
+            vec![Process::Issuer]
+        } else {
+            vec![Process::ElectedIssuer(1), Process::ElectedIssuer(2)]
+        };
+        processes.extend((0..fleet.remotes.len()).map(Process::Agent));
+        storm.note(&format!("crew: {processes:?}"));
+        let (stop, deaths) = (CancellationToken::new(), Arc::<AtomicU32>::default());
+        let member = |process| {
+            Arc::new(Member { process, faults: Mutex::new(Faults::default()), link: Link::default() })
+        };
+        let members: Vec<_> = processes.into_iter().map(member).collect();
+        let watch_over = |member: &Arc<Member>| {
+            let (fleet, storm, member) = (Arc::clone(fleet), storm.clone(), Arc::clone(member));
+            tokio::spawn(watch_over(fleet, storm, member, stop.clone(), Arc::clone(&deaths)))
+        };
+        let tasks = members.iter().map(watch_over).collect();
+        Self { members, tasks, stop, deaths }
+    }
+
+    /// Kills one of them.
+    pub(crate) fn kill(&self, number: usize, storm: &Storm) {
+        let member = &self.members[number % self.members.len()];
+        storm.note(&format!("{:?} is killed", member.process));
+        member.faults.lock().unwrap_or_else(PoisonError::into_inner).kill();
+    }
+
+    /// The ways of the issuers to the management cluster.
+    pub(crate) fn issuers_links(&self) -> Vec<Link> {
+        let issuers = self.members.iter().filter(|member| !matches!(member.process, Process::Agent(_)));
+        issuers.map(|member| member.link.clone()).collect()
+    }
+
+    /// How often one of them died so far.
+    pub(crate) fn deaths(&self) -> u32 {
+        self.deaths.load(Ordering::SeqCst)
+    }
+
+    /// Ends them as SIGTERM would.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
+/// Starts the process again whenever it dies.
+async fn watch_over(
+    fleet: Arc<Fleet>,
+    storm: Storm,
+    member: Arc<Member>,
+    stop: CancellationToken,
+    deaths: Arc<AtomicU32>,
+) {
+    for start in 0.. {
+        let name = format!("{:?} start {start}", member.process);
+        let faults = Faults::of_storm(&storm, &name);
+        *member.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults.clone();
+        let running = member.start(&fleet, start, &faults).await;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return running.stop().await,
+            () = faults.crashed() => running.kill().await,
+        }
+        deaths.fetch_add(1, Ordering::SeqCst);
+        storm.note(&format!("{name} died"));
+        let dead = storm.dice(&format!("{name} died")).up_to(DEAD);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(dead) => {}
+        }
+    }
+}
+
+impl Member {
+    async fn start(&self, fleet: &Fleet, start: u32, faults: &Faults) -> Running {
+        match self.process {
+            Process::Issuer => fleet.run_issuer(faults).await,
+            Process::ElectedIssuer(number) => {
+                fleet.run_elected_issuer(&format!("issuer-{number}_{start}"), faults, &self.link).await
+            }
+            Process::Agent(index) => fleet.run_agent(index, faults).await,
+        }
+    }
+}
