@@ -233,6 +233,17 @@ impl Fleet {
 
     /// Starts an issuer that works while it is elected, with its own way to the management cluster.
     pub async fn run_elected_issuer(&self, identity: &str, faults: &Faults, link: &Link) -> Running {
+        self.run_issuer_elected_in(Timing::default(), identity, faults, link).await
+    }
+
+    /// The same, with other times.
+    pub async fn run_issuer_elected_in(
+        &self,
+        timing: Timing,
+        identity: &str,
+        faults: &Faults,
+        link: &Link,
+    ) -> Running {
         let client = link.wrap(self.issuers_client().await);
         let stop = CancellationToken::new();
         let config = self.issuer_config(client, faults, self.connector(faults));
@@ -240,7 +251,7 @@ impl Fleet {
             client: config.client.clone(),
             lease: ObjectRef::new(HOME, Issuer::NAME),
             identity: identity.to_owned(),
-            timing: Timing::default(),
+            timing,
             clock: config.clock.clone(),
             metrics: config.metrics.clone(),
             readiness: config.readiness.clone(),

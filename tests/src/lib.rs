@@ -41,7 +41,7 @@ pub use overtaker::Overtaker;
 pub use reading::{certificate_in, condition};
 pub use secret_history::{SecretHistory, Version};
 pub use storm::{Dice, Storm};
-pub use witness::Witness;
+pub use witness::{Witness, whole};
 
 /// A minute of the fleet's time.
 pub const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);

@@ -69,7 +69,7 @@ impl Drop for Witness {
 }
 
 /// The certificate of a Secret whose four files belong together.
-pub(crate) fn whole(secret: &Secret, clock: &Clock) -> Result<Certificate, String> {
+pub fn whole(secret: &Secret, clock: &Clock) -> Result<Certificate, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let files = CaCerts::from_secret(secret).map_err(|error| text(&error))?;
     let certificate = Certificate::from_pem(files.certificate).map_err(|error| text(&error))?;

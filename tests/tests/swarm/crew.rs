@@ -1,5 +1,6 @@
 //! The processes, and who starts them again when they die.
 
+use certmesh_controllers::Timing;
 use certmesh_tests::{Faults, Fleet, Link, Running, Storm};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -117,7 +118,11 @@ impl Member {
         match self.process {
             Process::Issuer => fleet.run_issuer(faults).await,
             Process::ElectedIssuer(number) => {
-                fleet.run_elected_issuer(&format!("issuer-{number}_{start}"), faults, &self.link).await
+                // Four times the usual: most of a run's requests would be the lease's.
+                let seconds = Duration::from_secs;
+                let timing = Timing::new(seconds(60), seconds(40), seconds(8)).unwrap();
+                let identity = format!("issuer-{number}_{start}");
+                fleet.run_issuer_elected_in(timing, &identity, faults, &self.link).await
             }
             Process::Agent(index) => fleet.run_agent(index, faults).await,
         }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub(crate) const NAME: &str = "istiod";
 /// The longest pause between two deeds.
-const PAUSE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(20);
 
 /// What was done that the verdict has to know.
 #[derive(Default)]

@@ -6,7 +6,8 @@ use crate::verdict::{self, foreign_secret};
 use certmesh_api::certificates::{IssuedCertificate, ObjectRef};
 use certmesh_api::names::annotations;
 use certmesh_tests::{
-    Fleet, Inventory, MINUTE, SecretHistory, Storm, certificate_in, intent, is_clean, is_ready,
+    Fleet, Inventory, MINUTE, SecretHistory, Storm, certificate_in, condition, intent, is_clean, is_ready,
+    whole,
 };
 use certmesh_x509::Hosts;
 use k8s_openapi::api::core::v1::Secret;
@@ -84,7 +85,7 @@ pub(crate) async fn run(seed: u64, slot: &Slot) -> Result<Outcome, String> {
     let mut people = People::new(&fleet, &storm, &crew);
     people.create_intent(0).await;
     people.create_intent(1).await;
-    let duration = MINUTE * 4 + storm.dice("duration").up_to(MINUTE * 8);
+    let duration = MINUTE * 3 + storm.dice("duration").up_to(MINUTE * 5);
     people.meddle(duration).await;
     storm.calm();
     let settled_after = settle(&mut people).await?;
@@ -142,12 +143,20 @@ async fn missing_in(fleet: &Fleet, index: usize) -> Option<String> {
     if !is_ready(Some(&intent)) {
         return Some(format!("not ready: {:?}", says()));
     }
+    let works = |status| condition(status, "Reconciling").is_some_and(|found| found.status == "True");
+    if intent.status.as_ref().is_some_and(works) {
+        return Some(format!("still at work: {:?}", says()));
+    }
     let remote = &fleet.remotes[index];
     let Some(secret) = fleet.get::<Secret>(remote, "istio-system", "cacerts").await else {
         return Some("no Secret".to_owned());
     };
-    if secret.annotations().get(annotations::RENEW) != intent.annotations().get(annotations::RENEW) {
+    let asked = intent.annotations().get(annotations::RENEW);
+    if asked.is_some() && secret.annotations().get(annotations::RENEW) != asked {
         return Some("not renewed".to_owned());
+    }
+    if let Err(flaw) = whole(&secret, &fleet.clock) {
+        return Some(format!("the Secret is not whole: {flaw}"));
     }
     let hosts = Hosts::parse(&intent.spec.hosts).unwrap();
     if !certificate_in(&secret).identifies_exactly(&hosts) {

@@ -80,3 +80,75 @@ pub(crate) fn issuance(records: &[Value]) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// The verdict is one: what must not happen is found.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use certmesh_api::secrets::{CA_CERT, CA_KEY};
+    use certmesh_tests::Fleet;
+    use k8s_openapi::api::core::v1::Secret as CaSecret;
+
+    fn version(number: u32, need: &str, whole: Result<certmesh_x509::Certificate, String>) -> Version {
+        Version { resource_version: number.to_string(), is_gone: false, need: need.to_owned(), whole }
+    }
+
+    fn spoilt(number: u32) -> Version {
+        version(number, "", Err("key and certificate do not match".to_owned()))
+    }
+
+    #[test]
+    fn a_version_of_ours_that_is_not_whole_is_found() {
+        let mut deeds = Deeds::default();
+        assert!(history(0, &[spoilt(7)], &deeds).unwrap_err().contains("not whole"));
+        deeds.spoiled[0].insert("7".to_owned());
+        assert_eq!(history(0, &[spoilt(7)], &deeds), Ok(0), "it was somebody else");
+        assert_eq!(history(0, &[spoilt(7), spoilt(8)], &deeds), Ok(0), "a note on it leaves it as it was");
+        assert!(history(1, &[spoilt(7)], &deeds).is_err(), "in the other cluster it was nobody");
+    }
+
+    #[test]
+    fn a_secret_that_we_delete_is_found() {
+        let gone = Version { is_gone: true, ..spoilt(7) };
+        let mut deeds = Deeds::default();
+        assert!(history(0, std::slice::from_ref(&gone), &deeds).unwrap_err().contains("deleted by us"));
+        deeds.deletions[0] = 1;
+        assert_eq!(history(0, &[gone], &deeds), Ok(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_certificate_for_a_need_and_hosts_that_nobody_asked_for_are_found() {
+        let fleet = Fleet::new(1).await;
+        let running = fleet.run_all().await;
+        fleet.create(&fleet.management, &certmesh_tests::intent("cluster-1", "istiod")).await;
+        fleet.ready("cluster-1", "istiod").await;
+        certmesh_tests::stop(running).await;
+        let issued = certmesh_tests::certificate_in(&fleet.cacerts(0).await);
+        let root =
+            fleet.get::<CaSecret>(&fleet.management, certmesh_tests::HOME, certmesh_tests::ROOT_CA).await;
+        let root = root.and_then(|root| root.data).unwrap();
+        assert!(root.contains_key(CA_KEY));
+        let other = certmesh_x509::Certificate::from_pem(&root[CA_CERT].0).unwrap();
+
+        let first = version(7, "need", Ok(issued.clone()));
+        let mut deeds = Deeds::default();
+        assert!(history(0, std::slice::from_ref(&first), &deeds).unwrap_err().contains("nobody asked for"));
+        deeds.hosts[0].extend(certmesh_tests::intent("cluster-1", "istiod").spec.hosts);
+        assert_eq!(history(0, &[first.clone(), version(8, "need", Ok(issued.clone()))], &deeds), Ok(1));
+        deeds.spoiled[0].insert("8".to_owned());
+        // Somebody else's certificate in between, and ours again: two for one need.
+        let twice = [first, version(8, "need", Ok(other)), version(9, "need", Ok(issued))];
+        assert!(history(0, &twice, &deeds).unwrap_err().contains("a second certificate"));
+    }
+
+    #[test]
+    fn a_serial_number_that_is_given_twice_is_found() {
+        let signed = |serial: &str| serde_json::json!({"decision": "signed", "serialNumber": serial, "need": "intent=a/b"});
+        assert_eq!(issuance(&[signed("01"), signed("02")]), Ok(()));
+        assert!(issuance(&[signed("01"), signed("01")]).is_err());
+        assert!(issuance(&[signed("")]).is_err());
+        assert!(
+            issuance(&[serde_json::json!({"decision": "signed", "serialNumber": "01", "need": ""})]).is_err()
+        );
+    }
+}
