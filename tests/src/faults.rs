@@ -134,8 +134,10 @@ impl Faults {
 
     /// The client as the process sees it.
     pub fn wrap(&self, client: Client) -> Client {
-        let client =
-            self.inner.storm.as_ref().map_or_else(|| client.clone(), |storm| storm.wrap(client.clone()));
+        let client = match &self.inner.storm {
+            Some(storm) => storm.wrap(client),
+            None => client,
+        };
         let faults = self.clone();
         let service = tower::service_fn(move |request: Request<Body>| {
             let (client, faults) = (client.clone(), faults.clone());

@@ -171,7 +171,7 @@ impl Stream {
 
     async fn send(&self, client: Client, request: Request<Body>) -> Result<Response<Frames>, BoxError> {
         if self.storm.is_calm() {
-            return Ok(client.send(request).await?.map(|body| carried(body, self.broken(None))));
+            return Ok(client.send(request).await?.map(|body| carried(body, broken(None))));
         }
         let weather = self.storm.0.weather;
         if self.dice.permille(weather.slow) {
@@ -194,7 +194,7 @@ impl Stream {
             client.send(request).await?;
             return Err("connection reset by peer".into());
         }
-        Ok(client.send(request).await?.map(|body| carried(body, self.broken(None))))
+        Ok(client.send(request).await?.map(|body| carried(body, broken(None))))
     }
 
     async fn watch(&self, client: Client, request: Request<Body>) -> Result<Response<Frames>, BoxError> {
@@ -209,24 +209,22 @@ impl Stream {
             // Nothing is seen for a while: as old as the other caches get, this one is older.
             tokio::time::sleep(self.dice.up_to(Duration::from_secs(8))).await;
         }
-        Ok(client.send(request).await?.map(|body| carried(body, self.broken(breaks))))
-    }
-
-    /// Returns when the connection breaks, if it does.
-    fn broken(&self, after: Option<Duration>) -> impl Future<Output = BoxError> + Send + use<> {
-        async move {
-            match after {
-                Some(after) => tokio::time::sleep(after).await,
-                None => std::future::pending().await,
-            }
-            "connection reset by peer".into()
-        }
+        Ok(client.send(request).await?.map(|body| carried(body, broken(breaks))))
     }
 
     fn note(&self, request: &Request<Body>, what: &str) {
         let path = request.uri().path();
         self.storm.note(&format!("{}: {} {path} {what}", self.process, request.method()));
     }
+}
+
+/// Returns when the connection breaks, if it does.
+async fn broken(after: Option<Duration>) -> BoxError {
+    match after {
+        Some(after) => tokio::time::sleep(after).await,
+        None => std::future::pending().await,
+    }
+    "connection reset by peer".into()
 }
 
 /// When a process dies.
