@@ -83,6 +83,27 @@ impl<F: Fn(&StoredObject)> Listener for Names<F> {
     fn begun(&mut self) {}
 }
 
+/// Is told whenever there is anything new, be it that there is nothing; for watches of one object.
+pub(crate) struct AnyNews<F>(pub(crate) F);
+
+impl<F: Fn()> Listener for AnyNews<F> {
+    fn listed(&mut self, _: &[Arc<StoredObject>]) {
+        (self.0)();
+    }
+
+    fn changed(&mut self, _: &WatchEvent) {
+        (self.0)();
+    }
+
+    fn broke(&mut self, _: &str) {
+        (self.0)();
+    }
+
+    fn begun(&mut self) {
+        (self.0)();
+    }
+}
+
 /// One watch.
 pub(crate) struct Watch {
     /// The cluster it looks at.

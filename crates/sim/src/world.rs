@@ -29,7 +29,7 @@ use crate::keys;
 use crate::port::Outbox;
 use crate::process::{Actor, Engine, Inbox, Process, Progress, Wake};
 use crate::trace::Trace;
-use crate::watch::{Names, Watch};
+use crate::watch::{AnyNews, Names, Watch};
 use crate::witness::{Object, Witness, Write};
 use crate::words::{described, in_short, short};
 
@@ -271,10 +271,9 @@ impl World {
                 continue;
             }
             let secret = target.clone();
-            let tell =
-                move |_: &certmesh_apiserver::store::StoredObject| inbox.ask(Wake::Secret(secret.clone()));
+            let tell = move || inbox.ask(Wake::Secret(secret.clone()));
             let (namespace, name) = (Some(target.namespace.as_str()), Some(target.name.as_str()));
-            state.watches.push(Watch::new(site, Kind::Secret, namespace, name, Names(tell)));
+            state.watches.push(Watch::new(site, Kind::Secret, namespace, name, AnyNews(tell)));
         }
     }
 

@@ -65,10 +65,9 @@ impl Watches {
         let api = |client| Api::<PartialObjectMeta<Secret>>::namespaced(client, &target.namespace);
         let config = watch_config().fields(&format!("metadata.name={}", target.name));
         let (on_change, reference) = (Arc::clone(&self.on_change), target.clone());
-        let (_, task) = Cache::watch(&self.client, api, config, stop.clone(), move |change| {
-            if matches!(change, Change::Object(_)) {
-                on_change(&reference);
-            }
+        // A list without the Secret is news as well: a pass may have read it before, and it was deleted in between.
+        let (_, task) = Cache::watch(&self.client, api, config, stop.clone(), move |change| match change {
+            Change::Object(_) | Change::Health => on_change(&reference),
         });
         self.tasks.spawn(task);
         watched.insert(target.clone(), stop);

@@ -117,8 +117,11 @@ fn is_rightly_stalled(world: &World, intent: &IssuedCertificate, reason: &str) -
         }
         "WouldReplaceLiveRoot" => {
             ensure(!says(annotations::REPLACE_ROOT), || "a person accepted it".to_owned())?;
-            let in_use =
-                secret.is_some_and(|secret| data(&secret, ROOT_CERT).is_some()) || live_roots(world, intent);
+            // Without its file of roots, those that the Secret was written with count.
+            let has_roots = |secret: &Secret| {
+                data(secret, ROOT_CERT).is_some() || secret.annotations().contains_key(annotations::ROOTS)
+            };
+            let in_use = secret.is_some_and(|secret| has_roots(&secret)) || live_roots(world, intent);
             ensure(in_use, || "no roots are in use".to_owned())
         }
         "RootReplaced" => {
@@ -191,25 +194,34 @@ fn nothing_is_left_over(world: &World) -> Result<(), String> {
             intent.status.is_some_and(|status| status.state == IssuedCertificateState::Failed)
         })
     };
-    let overtaken = |site: usize, name: &str| {
+    // What somebody made another intent's copy is left alone, with all that belongs to it: it may be one.
+    let is_anothers = |site: usize, name: &str| {
+        let cluster = &world.clusters[site];
+        cluster.get(Kind::IssuedCertificate, HOME, name).is_some_and(|copy| {
+            let copy: IssuedCertificate = parsed(&copy);
+            copy.annotations().get(annotations::INTENT) != Some(&format!("{}/{name}", cluster.name))
+        })
+    };
+    let may_stay = |site: usize, name: &str| {
         world.witness.history.overtaken.contains(&(site, ObjectRef::new(HOME, name)))
+            || is_anothers(site, name)
     };
     for (site, cluster) in world.clusters.iter().enumerate().skip(1) {
         for copy in cluster.all(Kind::IssuedCertificate) {
             let intent = world.clusters[0].get(Kind::IssuedCertificate, &cluster.name, copy.name());
-            ensure(intent.is_some() || overtaken(site, copy.name()), || {
+            ensure(intent.is_some() || may_stay(site, copy.name()), || {
                 format!("copy {} in {} has no intent", copy.name(), cluster.name)
             })?;
         }
         for request in cluster.all(Kind::CertificateRequest) {
-            ensure(stalled(site, request.name()) || overtaken(site, request.name()), || {
+            ensure(stalled(site, request.name()) || may_stay(site, request.name()), || {
                 format!("request {} in {} is left over", request.name(), cluster.name)
             })?;
         }
         for secret in cluster.all(Kind::Secret) {
             let typed: Secret = parsed(&secret);
             let is_key = typed.type_.as_deref() == Some(secret_types::GENERATED_PRIVATE_KEY);
-            ensure(!is_key || stalled(site, secret.name()) || overtaken(site, secret.name()), || {
+            ensure(!is_key || stalled(site, secret.name()) || may_stay(site, secret.name()), || {
                 format!("pending key {} in {} is left over", secret.name(), cluster.name)
             })?;
         }
