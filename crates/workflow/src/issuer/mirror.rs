@@ -19,9 +19,12 @@ use kube::ResourceExt;
 use super::problem::{Kind, Problem};
 use crate::agent::report::{CA_EXPIRING, CLOCK_SKEW};
 use crate::decision::{Event, Severity};
-use crate::schedule;
+use crate::schedule::{self, SKEW_PATIENCE};
 use crate::text::{self, bounded};
 use crate::trust::Trust;
+
+/// The reason of a certificate that is over while its agent is silent.
+const EXPIRED: &str = "CertificateExpired";
 
 /// The conditions that an agent reports.
 const REPORTED: [&str; 5] = [READY, RECONCILING, STALLED, CLOCK_SKEW, CA_EXPIRING];
@@ -85,10 +88,18 @@ pub(super) fn status(
     (status != previous).then_some(status)
 }
 
-/// When the certificate in place stops being good, whoever is left to say so.
-pub(super) fn end_of_readiness(status: &IssuedCertificateStatus) -> Option<Timestamp> {
+/// When to look again though nobody calls: the certificate in place stops being good, whoever is left to say so. One that
+/// was said to be over may be good after all, if it was our clock that was ahead and has been set right.
+pub(super) fn look_again(now: Timestamp, status: &IssuedCertificateStatus) -> Option<Timestamp> {
+    if is_said_to_be_over(status) {
+        return Some(schedule::later(now, SKEW_PATIENCE));
+    }
     let end = status.certificate.as_ref().filter(|_| is_ready(status))?.not_after.0;
     Some(schedule::later(end, 1))
+}
+
+fn is_said_to_be_over(status: &IssuedCertificateStatus) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == STALLED && condition.reason == EXPIRED)
 }
 
 fn is_ready(status: &IssuedCertificateStatus) -> bool {
@@ -102,7 +113,7 @@ fn expired(now: Timestamp, status: &IssuedCertificateStatus) -> Option<Headline>
         let message = format!(
             "the certificate expired at {end} and its agent has not reported since: see whether it runs"
         );
-        Headline::stalled("CertificateExpired", message)
+        Headline::stalled(EXPIRED, message)
     })
 }
 

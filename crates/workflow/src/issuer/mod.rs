@@ -137,8 +137,8 @@ fn conclude(
 ) {
     let previous = intent.status.as_ref();
     let status = mirror::status(now, intent, report, headline, trust);
-    if let Some(end) = status.as_ref().or(previous).and_then(mirror::end_of_readiness) {
-        decision.wake(end);
+    if let Some(at) = status.as_ref().or(previous).and_then(|status| mirror::look_again(now, status)) {
+        decision.wake(at);
     }
     if let Some(status) = status {
         decision.events.extend(mirror::events(previous, &status));

@@ -334,6 +334,21 @@ fn a_silent_agent_does_not_keep_a_dead_certificate_ready() {
 }
 
 #[test]
+fn an_issuer_whose_clock_was_ahead_takes_its_word_back() {
+    let mut world = World::finished();
+    let right = world.now;
+    world.now = world.issued_certificate().not_after() + seconds(1);
+    world.settle_issuer();
+    assert_eq!(reason(&world.status(), STALLED), Some("CertificateExpired"));
+    let again = world.issuer_decision().unwrap().wake_at.expect("nobody else would wake it");
+    assert_eq!(again, world.now + seconds(3600));
+    world.now = right;
+    world.settle_issuer();
+    assert_eq!(reason(&world.status(), STALLED), None);
+    assert_eq!(reason(&world.status(), READY), Some("Issued"));
+}
+
+#[test]
 fn events_tell_of_changes_and_not_of_every_pass() {
     let mut world = World::finished();
     let told: Vec<&str> = world.events.iter().map(|event| event.reason.as_str()).collect();

@@ -126,6 +126,20 @@ fn a_root_that_fits_nothing_beside_it_is_damage_and_not_in_use() {
 }
 
 #[test]
+fn a_spoilt_secret_without_a_record_of_its_roots_hides_no_root_in_use() {
+    let mut world = World::finished();
+    let other = other_root(&world);
+    live_roots(&mut world, "istio-system", &[other.certificate()]);
+    world.remote.secrets.edit(&target(), |secret| {
+        secret.data.as_mut().unwrap().remove(ROOT_CERT);
+        secret.metadata.annotations.as_mut().unwrap().remove(annotations::ROOTS);
+    });
+    world.now += seconds(3600);
+    world.settle();
+    is_stalled(&world, "WouldReplaceLiveRoot");
+}
+
+#[test]
 fn a_pin_allows_no_other_root() {
     let mut world = World::new();
     let own = world.authority.certificate().to_pem();
