@@ -228,21 +228,24 @@ fn core_group() -> Vec<BuiltIn> {
             strategy::Events { is_new: false },
         )
         .short(&["ev"])
-        .selectable(&[
-            "involvedObject.kind",
-            "involvedObject.namespace",
-            "involvedObject.name",
-            "involvedObject.uid",
-            "involvedObject.apiVersion",
-            "involvedObject.resourceVersion",
-            "involvedObject.fieldPath",
-            "reason",
-            "reportingComponent",
-            "source",
-            "type",
-        ]),
+        .selectable(EVENT_FIELDS),
     ]
 }
+
+/// By which Events can be selected, in both of their groups.
+const EVENT_FIELDS: &[&str] = &[
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+];
 
 fn other_groups() -> Vec<BuiltIn> {
     use Scope::{Cluster, Namespaced};
@@ -254,19 +257,7 @@ fn other_groups() -> Vec<BuiltIn> {
             strategy::Events { is_new: true },
         )
         .short(&["ev"])
-        .selectable(&[
-            "involvedObject.kind",
-            "involvedObject.namespace",
-            "involvedObject.name",
-            "involvedObject.uid",
-            "involvedObject.apiVersion",
-            "involvedObject.resourceVersion",
-            "involvedObject.fieldPath",
-            "reason",
-            "reportingComponent",
-            "source",
-            "type",
-        ]),
+        .selectable(EVENT_FIELDS),
         BuiltIn::new::<apps::v1::Deployment>(
             ("apps", "v1"),
             ("deployments", "deployment", "Deployment"),

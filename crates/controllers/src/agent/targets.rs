@@ -1,7 +1,7 @@
 //! Watches each Secret that a copy names as its target, by name: the agent sees changes of those and of no others,
 //! and holds none of their content.
 
-use crate::cache::{Cache, Change, watch_config};
+use crate::cache::{Cache, watch_config};
 use certmesh_api::certificates::ObjectRef;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
@@ -66,9 +66,7 @@ impl Watches {
         let config = watch_config().fields(&format!("metadata.name={}", target.name));
         let (on_change, reference) = (Arc::clone(&self.on_change), target.clone());
         // A list without the Secret is news as well: a pass may have read it before, and it was deleted in between.
-        let (_, task) = Cache::watch(&self.client, api, config, stop.clone(), move |change| match change {
-            Change::Object(_) | Change::Health => on_change(&reference),
-        });
+        let (_, task) = Cache::watch(&self.client, api, config, stop.clone(), move |_| on_change(&reference));
         self.tasks.spawn(task);
         watched.insert(target.clone(), stop);
     }

@@ -103,7 +103,7 @@ impl SteppedIssuer {
         (SteppedRemote(Arc::new(reconciler)), copy_feed, request_feed)
     }
 
-    /// The intents in the cache that name this Secret as a CA, and those of a namespace.
+    /// The intents in the cache that name this Secret as a CA.
     pub fn intents_for(&self, secret: &ObjectRef) -> Vec<Arc<IssuedCertificate>> {
         let mut intents = self.0.intents.all();
         intents.retain(|intent| super::names_ca(&intent.spec, secret));

@@ -46,38 +46,31 @@ pub(super) enum Scope {
     Cluster,
 }
 
-const STORED: &[&str] = &[
-    "create",
-    "get",
-    "list",
-    "table",
-    "watch",
-    "update",
-    "json patch",
-    "merge patch",
-    "strategic patch",
-    "delete",
-    "deletecollection",
-    "odd",
-    "denied",
-];
-const WITH_STATUS: &[&str] = &[
-    "create",
-    "get",
-    "list",
-    "table",
-    "watch",
-    "update",
-    "json patch",
-    "merge patch",
-    "strategic patch",
-    "delete",
-    "deletecollection",
-    "odd",
-    "denied",
-    "update status",
-    "patch status",
-];
+/// What is asked of everything that is stored in a namespace, and more.
+macro_rules! stored {
+    ($($more:literal),*) => {
+        &[
+            "create",
+            "get",
+            "list",
+            "table",
+            "watch",
+            "update",
+            "json patch",
+            "merge patch",
+            "strategic patch",
+            "delete",
+            "deletecollection",
+            "odd",
+            "denied",
+            $($more),*
+        ]
+    };
+}
+use stored;
+
+const STORED: &[&str] = stored!();
+const WITH_STATUS: &[&str] = stored!("update status", "patch status");
 const CUSTOM: &[&str] = &[
     "create",
     "get",

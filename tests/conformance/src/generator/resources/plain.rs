@@ -1,6 +1,6 @@
 //! ConfigMaps, Secrets, ServiceAccounts, Events and Leases.
 
-use super::{Resource, STORED, Scope, empty};
+use super::{Resource, STORED, Scope, empty, stored};
 use serde_json::{Value, json};
 
 const NAMESPACED: Scope = Scope::Namespaced;
@@ -12,22 +12,7 @@ pub(super) const RESOURCES: &[Resource] = &[
         plural: "configmaps",
         kind: "ConfigMap",
         scope: NAMESPACED,
-        verbs: &[
-            "create",
-            "get",
-            "list",
-            "table",
-            "watch",
-            "update",
-            "json patch",
-            "merge patch",
-            "strategic patch",
-            "delete",
-            "deletecollection",
-            "odd",
-            "denied",
-            "own",
-        ],
+        verbs: stored!("own"),
         content: config_maps,
         last: empty,
         patches: || {
@@ -64,22 +49,7 @@ pub(super) const RESOURCES: &[Resource] = &[
         plural: "serviceaccounts",
         kind: "ServiceAccount",
         scope: NAMESPACED,
-        verbs: &[
-            "create",
-            "get",
-            "list",
-            "table",
-            "watch",
-            "update",
-            "json patch",
-            "merge patch",
-            "strategic patch",
-            "delete",
-            "deletecollection",
-            "odd",
-            "denied",
-            "token",
-        ],
+        verbs: stored!("token"),
         content: || {
             vec![
                 json!({}),

@@ -1,6 +1,6 @@
 //! Pods, Services, Deployments and PodDisruptionBudgets: stored with defaults, and nothing runs.
 
-use super::{Resource, Scope, WITH_STATUS};
+use super::{Resource, Scope, WITH_STATUS, stored};
 use serde_json::{Value, json};
 
 const NAMESPACED: Scope = Scope::Namespaced;
@@ -12,24 +12,7 @@ pub(super) const RESOURCES: &[Resource] = &[
         plural: "pods",
         kind: "Pod",
         scope: NAMESPACED,
-        verbs: &[
-            "create",
-            "get",
-            "list",
-            "table",
-            "watch",
-            "update",
-            "json patch",
-            "merge patch",
-            "strategic patch",
-            "delete",
-            "deletecollection",
-            "odd",
-            "denied",
-            "update status",
-            "patch status",
-            "evict",
-        ],
+        verbs: stored!("update status", "patch status", "evict"),
         content: pods,
         last: || json!({"spec": {"containers": [{"name": "c", "image": "i"}]}}),
         patches: || {
