@@ -1,7 +1,7 @@
 //! One cluster of the simulated world: a real API server's store, without HTTP.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use certmesh_api::certificates::ObjectRef;
 use certmesh_api::names::{CERTIFICATES_GROUP, labels, well_known};
@@ -12,6 +12,7 @@ use certmesh_apiserver::store::{
     StoreConfig, StoredObject, Subresource, Subscription, WriteOptions, seeded_random,
 };
 use certmesh_controllers::{ApiRequest, ApiVerb};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -93,11 +94,7 @@ impl Cluster {
         clock: &VirtualClock,
         namespaces: &[(&str, Option<&str>)],
     ) -> Self {
-        let time = clock.clone();
-        let mut config = StoreConfig::new(Arc::new(move || time.now()), seeded_random(seed));
-        config.default_service_accounts = false;
-        config.limits = Limits { log_events: 1000, ..Limits::default() };
-        let store = Store::new(config);
+        let store = with_definitions(config(seed, clock));
         let newest: Arc<[AtomicU64; 4]> = Arc::default();
         let latest = Arc::clone(&newest);
         let subscription = store.subscribe(Arc::new(move |resource, revision| {
@@ -120,21 +117,12 @@ impl Cluster {
     }
 
     fn install(&self, namespaces: &[(&str, Option<&str>)]) {
-        let options = WriteOptions { field_validation: FieldValidation::Ignore, ..WriteOptions::default() };
-        let make = |group: &str, plural: &str, object: Value| {
-            let resource = GroupVersionResource::new(group, "v1", plural);
-            let made = self.store.create(&resource, None, object.into(), &options);
-            made.expect("a new cluster takes its definitions");
-        };
-        for definition in definitions() {
-            make("apiextensions.k8s.io", "customresourcedefinitions", definition.clone());
-        }
         for (name, registered) in namespaces {
             let mut namespace = json!({"metadata": {"name": name}});
             if let Some(cluster) = registered {
                 namespace["metadata"]["labels"] = json!({(labels::REGISTERED_CLUSTER): cluster});
             }
-            make("", "namespaces", namespace);
+            install(&self.store, "", "namespaces", namespace);
         }
     }
 
@@ -236,15 +224,40 @@ fn with_type(body: &Value, kind: Kind) -> Value {
     body
 }
 
-/// The product's CustomResourceDefinitions.
-fn definitions() -> &'static [Value] {
-    static ALL: std::sync::LazyLock<Vec<Value>> = std::sync::LazyLock::new(|| {
-        let wanted = |crd: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition| {
-            ["IssuedCertificate", "CertificateRequest"].contains(&crd.spec.names.kind.as_str())
-        };
-        certmesh_api::crds::remote().iter().filter(|crd| wanted(crd)).map(to_value).collect()
+fn config(seed: u64, clock: &VirtualClock) -> StoreConfig {
+    let time = clock.clone();
+    let mut config = StoreConfig::new(Arc::new(move || time.now()), seeded_random(seed));
+    config.default_service_accounts = false;
+    config.limits = Limits { log_events: 1000, ..Limits::default() };
+    config
+}
+
+/// A cluster that has nothing but the product's definitions. All are forks of one: reading and establishing these takes as
+/// long as the half of a run.
+fn with_definitions(config: StoreConfig) -> Store {
+    static FIRST: LazyLock<Store> = LazyLock::new(|| {
+        let first = Store::new(self::config(0, &VirtualClock::new()));
+        for definition in definitions() {
+            install(&first, "apiextensions.k8s.io", "customresourcedefinitions", definition);
+        }
+        first
     });
-    &ALL
+    FIRST.fork(config)
+}
+
+fn install(store: &Store, group: &str, plural: &str, object: Value) {
+    let options = WriteOptions { field_validation: FieldValidation::Ignore, ..WriteOptions::default() };
+    let resource = GroupVersionResource::new(group, "v1", plural);
+    let made = store.create(&resource, None, object.into(), &options);
+    made.expect("a new cluster takes its definitions");
+}
+
+/// The product's CustomResourceDefinitions.
+fn definitions() -> Vec<Value> {
+    let wanted = |crd: &&CustomResourceDefinition| {
+        ["IssuedCertificate", "CertificateRequest"].contains(&crd.spec.names.kind.as_str())
+    };
+    certmesh_api::crds::remote().iter().filter(wanted).map(to_value).collect()
 }
 
 /// An object as JSON.

@@ -27,6 +27,10 @@ mod witness;
 mod words;
 mod world;
 
+/// A run is half allocations, of what is soon thrown away.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use clap::Parser;
 use run::{Outcome, Plan};
 use std::collections::BTreeSet;

@@ -19,17 +19,13 @@ use crate::{fingerprint::Fingerprint, public_key::PublicKey};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DistinguishedName {
     der: Vec<u8>,
-    text: String,
 }
 
 impl DistinguishedName {
     pub(crate) fn from_der(der: &[u8]) -> der::Result<Self> {
-        Ok(Self { der: der.to_vec(), text: Name::from_der(der)?.to_string() })
-    }
-
-    /// The RFC 4514 form, such as `CN=cluster-1/istio,OU=istio,O=Example`.
-    pub fn as_str(&self) -> &str {
-        &self.text
+        // Its text is made when somebody asks for it: the names of attributes are looked for one by one in a long list, which
+        // takes as long as reading all the rest of a certificate.
+        Name::from_der(der).map(|_| Self { der: der.to_vec() })
     }
 
     /// The DER Name.
@@ -39,7 +35,7 @@ impl DistinguishedName {
 
     /// Whether it has no parts at all, as workload certificates often do.
     pub fn is_empty(&self) -> bool {
-        self.text.is_empty()
+        matches!(self.der.as_slice(), [0x30, 0])
     }
 
     fn from_attributes(attributes: &[(ObjectIdentifier, &str)]) -> der::Result<Self> {
@@ -55,13 +51,14 @@ impl DistinguishedName {
 
 impl fmt::Display for DistinguishedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.text)
+        let name = Name::from_der(&self.der).expect("it was read once");
+        f.pad(&name.to_string())
     }
 }
 
 impl fmt::Debug for DistinguishedName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DistinguishedName({})", self.text)
+        write!(f, "DistinguishedName({self})")
     }
 }
 

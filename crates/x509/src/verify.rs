@@ -130,13 +130,13 @@ impl Search<'_> {
     }
 
     fn check_dates(&self, certificate: &Certificate) -> Result<(), VerificationError> {
-        let subject = certificate.subject().to_string();
+        let subject = || certificate.subject().to_string();
         let (not_before, not_after) = (certificate.not_before(), certificate.not_after());
         if self.at > not_after {
-            return Err(VerificationError::Expired { subject, not_after, at: self.at });
+            return Err(VerificationError::Expired { subject: subject(), not_after, at: self.at });
         }
         if self.at < not_before {
-            return Err(VerificationError::NotYetValid { subject, not_before, at: self.at });
+            return Err(VerificationError::NotYetValid { subject: subject(), not_before, at: self.at });
         }
         Ok(())
     }

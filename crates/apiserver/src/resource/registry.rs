@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{GroupVersionResource, Origin, ResourceDefinition, built_in};
 
 /// The resources by group, version and plural.
+#[derive(Clone)]
 pub(crate) struct Registry {
     definitions: BTreeMap<GroupVersionResource, Arc<ResourceDefinition>>,
     generation: u64,

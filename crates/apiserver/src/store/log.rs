@@ -18,7 +18,7 @@ use super::config::Limits;
 const ENTRY_OVERHEAD: usize = 128;
 
 /// One change of one object.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) revision: u64,
     pub(super) key: Arc<str>,
@@ -36,7 +36,7 @@ impl Entry {
 }
 
 /// The changes of one resource, newest last.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct EventLog {
     entries: VecDeque<Entry>,
     bytes: usize,

@@ -85,6 +85,20 @@ impl Store {
         store
     }
 
+    /// A cluster that begins as this one is now, with a clock and randomness of its own. What is in it is shared until either
+    /// changes it, so a thousand clusters that begin alike cost little more than one.
+    #[must_use]
+    pub fn fork(&self, config: StoreConfig) -> Self {
+        let state = self.read().with_limits(config.limits.clone());
+        Self {
+            state: RwLock::new(state),
+            subscribers: Subscribers::default(),
+            policy: PolicyCache::default(),
+            tasks: Tasks::default(),
+            config,
+        }
+    }
+
     /// The clock the store was made with.
     pub fn clock(&self) -> &Clock {
         &self.config.clock

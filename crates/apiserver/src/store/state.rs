@@ -12,14 +12,15 @@ use crate::resource::{GroupResource, Registry, ResourceDefinition};
 use crate::status::{ApiStatus, StatusReason};
 
 /// Objects of one resource and what happened to them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct ResourceState {
     /// By key: `namespace/name`, or the name alone. Ordered as etcd orders them.
     pub(super) objects: BTreeMap<Arc<str>, Arc<StoredObject>>,
     pub(super) log: EventLog,
 }
 
-/// Everything a cluster holds, behind the store's lock.
+/// Everything a cluster holds, behind the store's lock. A clone shares the objects.
+#[derive(Clone)]
 pub(super) struct State {
     pub(super) revision: u64,
     pub(super) registry: Registry,
@@ -53,6 +54,11 @@ impl State {
             bytes: 0,
             limits,
         }
+    }
+
+    /// The same, bounded by these limits from the next write on.
+    pub(super) fn with_limits(&self, limits: Limits) -> Self {
+        Self { limits, ..self.clone() }
     }
 
     pub(super) fn resource(&self, resource: &GroupResource) -> Option<&ResourceState> {

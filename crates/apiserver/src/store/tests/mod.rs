@@ -4,6 +4,7 @@ mod built_ins;
 mod custom_resources;
 mod deletion;
 mod eviction;
+mod forks;
 mod lists;
 mod metadata;
 mod namespaces;
