@@ -62,27 +62,6 @@ pub(crate) fn parsed<K: DeserializeOwned>(object: &StoredObject) -> K {
     object.parse().expect("the store holds what the schema allows")
 }
 
-/// Is told the names of what changed, for kinds that only wake somebody.
-pub(crate) struct Names<F>(pub(crate) F);
-
-impl<F: Fn(&StoredObject)> Listener for Names<F> {
-    fn listed(&mut self, objects: &[Arc<StoredObject>]) {
-        for object in objects {
-            (self.0)(object);
-        }
-    }
-
-    fn changed(&mut self, event: &WatchEvent) {
-        if let Some(object) = event.object() {
-            (self.0)(object);
-        }
-    }
-
-    fn broke(&mut self, _: &str) {}
-
-    fn begun(&mut self) {}
-}
-
 /// Is told whenever there is anything new, be it that there is nothing; for watches of one object.
 pub(crate) struct AnyNews<F>(pub(crate) F);
 

@@ -142,6 +142,13 @@ pub(crate) struct Holding {
     pub(crate) certificate: Option<Fingerprint>,
 }
 
+/// A copy: the intent that it says it is of, and who made it when.
+pub(crate) struct CopyMade {
+    pub(crate) of: String,
+    pub(crate) by: Actor,
+    pub(crate) step: u64,
+}
+
 /// Names of objects in all clusters.
 pub(crate) type Place = (usize, ObjectRef);
 
@@ -182,11 +189,11 @@ pub(crate) struct History {
     pub(crate) pending: BTreeSet<Place>,
     /// Requests of agents that are there.
     pub(crate) requests: BTreeSet<Place>,
-    /// Copies that were made of intents that went between the last look at them and the write: no API server can make one
-    /// depend on the other. `certmesh cluster prune` is for these.
+    /// Copies that were made of intents that went between the last look at them and the write, or by one leader while another
+    /// one let the intent go: no API server can make one depend on the other. `certmesh cluster prune` is for these.
     pub(crate) overtaken: BTreeSet<Place>,
-    /// Copies that are there, and the intent that each says it is of.
-    pub(crate) copies: BTreeMap<Place, String>,
+    /// Copies that are there.
+    pub(crate) copies: BTreeMap<Place, CopyMade>,
 }
 
 /// Sees every write.
@@ -262,6 +269,9 @@ impl History {
     }
 
     fn remember_intent(&mut self, write: &Write) {
+        if let Some(place) = self.copy_made_meanwhile(write) {
+            self.overtaken.insert(place);
+        }
         let intent = write.after.as_ref().and_then(Object::certificate).cloned();
         self.intents.entry(write.name.clone()).or_default().push(IntentVersion { step: write.step, intent });
     }

@@ -29,7 +29,7 @@ use crate::keys;
 use crate::port::Outbox;
 use crate::process::{Actor, Engine, Inbox, Process, Progress, Wake};
 use crate::trace::Trace;
-use crate::watch::{AnyNews, Names, Watch};
+use crate::watch::{AnyNews, Watch};
 use crate::witness::{Object, Witness, Write};
 use crate::words::{described, in_short, short};
 
@@ -166,16 +166,12 @@ impl World {
             metrics: self.metrics.clone(),
         };
         let targets = inbox.clone();
-        let (agent, copies) = SteppedAgent::new(config, inbox.on_change(Some(HOME)), move |target| {
-            targets.ask(Wake::Watch(target.clone()));
-        });
-        let requests = inbox.clone();
-        let tell = move |object: &certmesh_apiserver::store::StoredObject| {
-            requests.ask(Wake::Key(ObjectRef::new(HOME, object.name())));
-        };
+        let on_target = move |target: &ObjectRef| targets.ask(Wake::Watch(target.clone()));
+        let (on_copy, on_request) = (inbox.on_change(Some(HOME)), inbox.on_change(Some(HOME)));
+        let (agent, copies, requests) = SteppedAgent::new(config, on_copy, on_request, on_target);
         let watches = vec![
             Watch::new(site, Kind::IssuedCertificate, Some(HOME), None, copies),
-            Watch::new(site, Kind::CertificateRequest, Some(HOME), None, Names(tell)),
+            Watch::new(site, Kind::CertificateRequest, Some(HOME), None, requests),
         ];
         Process::new(Actor::Agent(site), clock, Engine::Agent(agent), (watches, 2), (inbox, outbox))
     }

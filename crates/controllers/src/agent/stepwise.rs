@@ -12,7 +12,7 @@ use crate::memo::Memo;
 use crate::metrics::Metrics;
 use crate::requests::Requests;
 use crate::transport::Transport;
-use certmesh_api::certificates::{IssuedCertificate, ObjectRef};
+use certmesh_api::certificates::{CertificateRequest, IssuedCertificate, ObjectRef};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -36,14 +36,16 @@ pub struct SteppedAgentConfig {
 pub struct SteppedAgent(Arc<AgentReconciler>);
 
 impl SteppedAgent {
-    /// An agent that has just started, and the feed of its copies.
+    /// An agent that has just started, and the feeds of its copies and its requests.
     pub fn new(
         config: SteppedAgentConfig,
         on_copy: impl Fn(Change<'_, IssuedCertificate>) + Send + 'static,
+        on_request: impl Fn(Change<'_, CertificateRequest>) + Send + 'static,
         on_target: impl Fn(&ObjectRef) + Send + Sync + 'static,
-    ) -> (Self, Feed<IssuedCertificate>) {
+    ) -> (Self, Feed<IssuedCertificate>, Feed<CertificateRequest>) {
         let SteppedAgentConfig { namespace, transport, clock, keys, metrics } = config;
-        let (copies, feed) = Cache::fed(on_copy);
+        let (copies, copies_feed) = Cache::fed(on_copy);
+        let (_, requests_feed) = Cache::fed(on_request);
         let requests = Requests::direct(Arc::clone(&transport), metrics.clone());
         let reconciler = AgentReconciler {
             namespace,
@@ -59,7 +61,7 @@ impl SteppedAgent {
             issued_facts: Memo::default(),
             answer_facts: Memo::default(),
         };
-        (Self(Arc::new(reconciler)), feed)
+        (Self(Arc::new(reconciler)), copies_feed, requests_feed)
     }
 
     /// A pass for the copy of this name. Nothing happens before it is polled.

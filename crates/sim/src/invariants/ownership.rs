@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use super::ensure;
 use crate::cluster::{HOME, Kind};
 use crate::process::Actor;
-use crate::witness::{History, Object, Write};
+use crate::witness::{CopyMade, History, Object, Place, Write};
 
 /// Before the write, the object was ours or there was none.
 pub(crate) fn writes_only_what_is_ours(write: &Write, history: &History) -> Result<(), String> {
@@ -123,7 +123,7 @@ pub(crate) fn nothing_is_left_behind(write: &Write, history: &History) -> Result
         return Ok(());
     }
     let leftover = if write.site == 0 {
-        history.left_behind_intent(&write.name)
+        history.left_behind_intent(write)
     } else {
         history.left_behind_copy(write.site, &write.name)
     };
@@ -133,10 +133,24 @@ pub(crate) fn nothing_is_left_behind(write: &Write, history: &History) -> Result
 }
 
 impl History {
-    fn left_behind_intent(&self, intent: &ObjectRef) -> Option<String> {
+    fn left_behind_intent(&self, write: &Write) -> Option<String> {
+        self.copy_of(&write.name)?;
+        self.copy_made_meanwhile(write).is_none().then(|| "its copy".to_owned())
+    }
+
+    fn copy_of(&self, intent: &ObjectRef) -> Option<(Place, &CopyMade)> {
         let site = intent.namespace.strip_prefix("cluster-")?.parse::<usize>().ok()?;
         let place = (site, ObjectRef::new(HOME, &intent.name));
-        self.copies.get(&place).filter(|of| **of == intent.to_string()).map(|_| "its copy".to_owned())
+        let copy = self.copies.get(&place).filter(|copy| copy.of == intent.to_string())?;
+        Some((place, copy))
+    }
+
+    /// The copy that another replica, which believes to lead as well, made while the pass was under way that lets the intent
+    /// go: no look at the copy could have told.
+    pub(crate) fn copy_made_meanwhile(&self, write: &Write) -> Option<Place> {
+        let (place, copy) = self.copy_of(&write.name).filter(|_| write.is_by_issuer())?;
+        let by_another = matches!(copy.by, Actor::Issuer(_)) && copy.by != write.actor;
+        (by_another && copy.step > write.since).then_some(place)
     }
 
     fn left_behind_copy(&self, site: usize, copy: &ObjectRef) -> Option<String> {
@@ -172,9 +186,11 @@ impl History {
             }
             (Kind::IssuedCertificate, after) if write.site > 0 => {
                 let copy = after.as_ref().and_then(Object::certificate);
-                match copy.and_then(|copy| copy.annotations().get(annotations::INTENT).cloned()) {
-                    Some(intent) => drop(self.copies.insert(place, intent)),
-                    None => drop(self.copies.remove(&place)),
+                let of = copy.and_then(|copy| copy.annotations().get(annotations::INTENT).cloned());
+                let made = self.copies.remove(&place).filter(|_| write.before.is_some());
+                let (by, step) = made.map_or((write.actor, write.step), |made| (made.by, made.step));
+                if let Some(of) = of {
+                    self.copies.insert(place, CopyMade { of, by, step });
                 }
             }
             _ => {}

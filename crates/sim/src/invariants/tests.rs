@@ -17,7 +17,7 @@ use crate::clock::VirtualClock;
 use crate::cluster::{HOME, ISTIO, Kind, to_value};
 use crate::keys::{Authority, metadata};
 use crate::process::Actor;
-use crate::witness::{History, IntentVersion, Object, Write, content};
+use crate::witness::{CopyMade, History, IntentVersion, Object, Write, content};
 
 fn at_home() -> ObjectRef {
     ObjectRef::new(HOME, "istio")
@@ -224,6 +224,27 @@ fn a_copy_that_goes_before_its_key() {
     let history = History { pending: [(1, at_home())].into(), ..History::default() };
     assert_fires("nothing_is_left_behind", &released, &history);
     assert!(!broken(&released, &History::default()).contains(&"nothing_is_left_behind"));
+}
+
+/// But what another leader made while the pass was under way could not be seen.
+#[test]
+fn an_intent_that_goes_before_its_copy() {
+    let name = ObjectRef::new("cluster-1", "istio");
+    let released = Write {
+        since: 10,
+        step: 20,
+        before: Some(Object::Certificate(Box::new(copy(Some(finalizers::INTENT))))),
+        ..write(Actor::Issuer(0), Kind::IssuedCertificate, name, ApiVerb::Update(to_value(&copy(None))))
+    };
+    let complains = |by, step| {
+        let made = CopyMade { of: "cluster-1/istio".to_owned(), by, step };
+        let history = History { copies: [((1, at_home()), made)].into(), ..History::default() };
+        broken(&released, &history).contains(&"nothing_is_left_behind")
+    };
+    assert!(complains(Actor::Issuer(0), 15), "made by the same process");
+    assert!(complains(Actor::Issuer(1), 5), "made before the pass began");
+    assert!(complains(Actor::Other, 15), "made by nobody who leads");
+    assert!(!complains(Actor::Issuer(1), 15));
 }
 
 #[test]
