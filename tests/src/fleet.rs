@@ -7,13 +7,13 @@ use crate::faults::Faults;
 use crate::link::Link;
 use crate::logs::SharedLog;
 use crate::objects::{metadata, signing_secret};
+use crate::templates::Template;
 use certmesh_api::certificates::{CertificateRequest, ObjectRef};
-use certmesh_api::manifests::{Agent, Issuer, Manifest, RemoteIssuer};
+use certmesh_api::manifests::{Agent, Issuer, RemoteIssuer};
 use certmesh_api::multicluster::{KubernetesCluster, KubernetesClusterSpec};
 use certmesh_api::names::{labels, secret_types, well_known};
 use certmesh_api::secrets;
 use certmesh_apiserver::rbac::UserInfo;
-use certmesh_apiserver::store::{Store, StoreConfig, seeded_random};
 use certmesh_apiserver::{Cluster, Limits, Server};
 use certmesh_controllers::agent::{self, AgentConfig};
 use certmesh_controllers::issuer::{self, Connector, IssuerConfig};
@@ -43,7 +43,7 @@ pub const HOME: &str = well_known::NAMESPACE;
 /// The Secret of the signing CA that a fleet starts with.
 pub const ROOT_CA: &str = "root-ca";
 /// Where tests begin: 2030-01-01T00:00:00Z.
-const START: i64 = 1_893_456_000;
+pub(crate) const START: i64 = 1_893_456_000;
 
 /// A management cluster and some remote ones.
 pub struct Fleet {
@@ -152,9 +152,9 @@ impl Fleet {
 
     /// The same, on a clock and a transport of the caller's choice.
     pub async fn start(remotes: usize, targets: &[ObjectRef], clock: Clock, transport: Transport) -> Self {
-        let management = cluster("management", &clock, 0);
+        let template = Template::of("management", Vec::new(), || Issuer::default().manifests());
+        let management = template.cluster(&clock);
         transport.serve(&management).await;
-        install(&management, Issuer::default().manifests()).await;
         let mut fleet = Self {
             management,
             remotes: Vec::new(),
@@ -173,13 +173,12 @@ impl Fleet {
 
     async fn join(&mut self, number: usize, targets: &[ObjectRef]) {
         let name = format!("cluster-{number}");
-        let remote = cluster(&name, &self.clock, u64::try_from(number).expect("few clusters"));
+        let template = Template::of(&name, targets.to_vec(), || {
+            let agent = Agent { targets: targets.to_vec(), ..Agent::default() };
+            [agent.manifests(), RemoteIssuer::default().manifests()].concat()
+        });
+        let remote = template.cluster(&self.clock);
         self.transport.serve(&remote).await;
-        for target in targets {
-            ensure_namespace(&remote, &target.namespace, None).await;
-        }
-        install(&remote, Agent { targets: targets.to_vec(), ..Agent::default() }.manifests()).await;
-        install(&remote, RemoteIssuer::default().manifests()).await;
         let registration = self.transport.registration(&remote);
         self.remotes.push(remote);
         self.links.push(Link::default());
@@ -454,27 +453,6 @@ pub async fn ensure_namespace(cluster: &Cluster, name: &str, registered_as: Opti
         namespace.labels_mut().insert(labels::REGISTERED_CLUSTER.to_owned(), cluster.to_owned());
     }
     api.create(&PostParams::default(), &namespace).await.expect("the administrator may create it");
-}
-
-fn cluster(name: &str, clock: &Clock, seed: u64) -> Cluster {
-    let store = Store::new(StoreConfig::new(clock.as_fn(), seeded_random(seed)));
-    Cluster::with_store(name, store).expect("a cluster")
-}
-
-async fn install(cluster: &Cluster, manifests: Vec<Manifest>) {
-    let client = admin(cluster);
-    for manifest in manifests {
-        let api: Api<kube::core::DynamicObject> = match manifest.object.namespace() {
-            Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &manifest.resource),
-            None => Api::all_with(client.clone(), &manifest.resource),
-        };
-        match api.create(&PostParams::default(), &manifest.object).await {
-            Ok(_) => {}
-            // Agent and RemoteIssuer both bring the namespace that they share.
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => panic!("{} {}: {error}", manifest.resource.kind, manifest.object.name_any()),
-        }
-    }
 }
 
 fn admin(cluster: &Cluster) -> Client {

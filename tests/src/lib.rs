@@ -27,6 +27,7 @@ mod overtaker;
 mod reading;
 mod secret_history;
 mod storm;
+mod templates;
 mod witness;
 pub mod wrong_input;
 pub mod wrong_kubeconfigs;
