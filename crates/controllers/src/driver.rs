@@ -3,11 +3,13 @@
 //! ```text
 //!  watches ──trigger(key)──▶ scheduler ──▶ caches show the last pass's writes? ──▶ Reconciler::pass(key)
 //!                                ▲               │ not yet: a moment later                 │
-//!                                └───────────────┴──── wake_at / back-off after an error ──┘
+//!                                ├───────────────┴──── back-off after an error ────────────┤
+//!                                └──────────────────── alarm: wake_at, by the clock ◀──────┘
 //! ```
 //!
 //! It knows nothing of certificates. Issuer and agent each give it a [`Reconciler`].
 
+use crate::alarms::{Alarms, Rung};
 use crate::clock::Clock;
 use crate::error::PassError;
 use futures::future::BoxFuture;
@@ -30,8 +32,6 @@ use tokio_util::sync::CancellationToken;
 const FRESHNESS_LIMIT: Duration = Duration::from_secs(5);
 /// How soon to look again whether the caches caught up. Their own events usually come first.
 const FRESHNESS_POLL: Duration = Duration::from_millis(25);
-/// The longest sleep: the system's clock may jump while tokio's does not.
-const LONGEST_SLEEP: Duration = Duration::from_secs(600);
 const FIRST_CONFLICT_DELAY: Duration = Duration::from_millis(20);
 const FIRST_ERROR_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_ERROR_DELAY: Duration = Duration::from_secs(60);
@@ -107,10 +107,10 @@ type Requests<K> = tokio_stream::wrappers::UnboundedReceiverStream<ScheduleReque
 /// Runs passes until it is told to stop.
 pub struct Driver<R: Reconciler> {
     reconciler: Arc<R>,
-    clock: Clock,
     concurrency: usize,
     trigger: Trigger<R::Key>,
     scheduler: Queue<R::Key>,
+    alarms: Alarms<R::Key>,
     running: FuturesUnordered<BoxFuture<'static, Outcome<R::Key>>>,
     keys: HashMap<R::Key, KeyState>,
 }
@@ -145,6 +145,7 @@ impl<R: Reconciler> Driver<R> {
                 biased;
                 () = stop.cancelled() => break,
                 Some((key, outcome)) = self.running.next(), if !self.running.is_empty() => self.finish(key, outcome),
+                rung = self.alarms.ring() => self.wake(rung),
                 Some(key) = next_free(self.scheduler.as_mut(), free) => self.start(key),
             }
         }
@@ -158,6 +159,7 @@ impl<R: Reconciler> Driver<R> {
             return;
         }
         state.running = true;
+        self.alarms.clear(&key);
         let reconciler = Arc::clone(&self.reconciler);
         self.running.push(
             async move {
@@ -166,6 +168,17 @@ impl<R: Reconciler> Driver<R> {
             }
             .boxed(),
         );
+    }
+
+    /// Asks for passes of those whose time has come; of all, if the clock was set. Those that run began by the old time.
+    fn wake(&mut self, rung: Rung<R::Key>) {
+        match rung {
+            Rung::Due(keys) => keys.into_iter().for_each(|key| self.trigger.now(key)),
+            Rung::ClockWasSet => {
+                tracing::warn!(keys = self.keys.len(), "the clock was set: all is looked at again");
+                self.keys.keys().for_each(|key| self.trigger.now(key.clone()));
+            }
+        }
     }
 
     fn finish(&mut self, key: R::Key, outcome: Result<Pass, PassError>) {
@@ -179,9 +192,7 @@ impl<R: Reconciler> Driver<R> {
                     state.unseen_since = Some(Instant::now());
                 }
                 match pass.wake_at {
-                    Some(wake_at) => {
-                        self.trigger.at(key, Instant::now() + sleep_until(self.clock.now(), wake_at));
-                    }
+                    Some(wake_at) => self.alarms.set(key, wake_at),
                     None if state.unseen.is_empty() => drop(self.keys.remove(&key)),
                     None => {}
                 }
@@ -209,7 +220,7 @@ impl<R: Reconciler> DriverBuilder<R> {
     pub fn build(self, reconciler: Arc<R>) -> Driver<R> {
         Driver {
             reconciler,
-            clock: self.clock,
+            alarms: Alarms::new(self.clock),
             concurrency: self.concurrency,
             trigger: self.trigger,
             scheduler: Box::pin(scheduler(Requests::new(self.receiver))),
@@ -239,10 +250,6 @@ where
     scheduler.hold_unless(free).next().await
 }
 
-fn sleep_until(now: Timestamp, wake_at: Timestamp) -> Duration {
-    Duration::try_from(wake_at.duration_since(now)).unwrap_or(Duration::ZERO).min(LONGEST_SLEEP)
-}
-
 /// Doubles with each failure in a row, and differs a little between keys so that many do not come back at once.
 fn error_delay<K: Hash>(key: &K, error: &PassError, failures: u32) -> Duration {
     let first = if error.is_conflict() { FIRST_CONFLICT_DELAY } else { FIRST_ERROR_DELAY };
@@ -256,8 +263,9 @@ fn error_delay<K: Hash>(key: &K, error: &PassError, failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::SignedDuration;
     use std::sync::Mutex;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
     type Script = Box<dyn FnMut(u32) -> Result<Pass, PassError> + Send>;
 
@@ -293,6 +301,14 @@ mod tests {
         script: impl FnMut(u32) -> Result<Pass, PassError> + Send + 'static,
         during: impl AsyncFnOnce(&Trigger<&'static str>, &Scripted),
     ) -> Arc<Scripted> {
+        drive_by(Clock::following_tokio(Timestamp::UNIX_EPOCH), script, during).await
+    }
+
+    async fn drive_by(
+        clock: Clock,
+        script: impl FnMut(u32) -> Result<Pass, PassError> + Send + 'static,
+        during: impl AsyncFnOnce(&Trigger<&'static str>, &Scripted),
+    ) -> Arc<Scripted> {
         let reconciler = Arc::new(Scripted {
             began: Instant::now(),
             script: Mutex::new(Box::new(script)),
@@ -302,7 +318,7 @@ mod tests {
             cache_shows: AtomicBool::new(true),
         });
         let stop = CancellationToken::new();
-        let (builder, trigger) = Driver::prepare(Clock::following_tokio(Timestamp::UNIX_EPOCH), 4);
+        let (builder, trigger) = Driver::prepare(clock, 4);
         let running = tokio::spawn(builder.build(Arc::clone(&reconciler)).run(stop.clone()));
         during(&trigger, &reconciler).await;
         stop.cancel();
@@ -348,6 +364,47 @@ mod tests {
         let ran_at = reconciler.ran_at.lock().unwrap();
         assert_eq!(ran_at.len(), 2);
         assert!((30.0..30.1).contains(&ran_at[1].as_secs_f64()), "{ran_at:?}");
+    }
+
+    /// Every ten minutes there was a pass for each key, only to look at the clock: an agent at rest asked for three objects
+    /// each time, four hundred a day for every certificate.
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_woken_before_the_time_it_asked_for() {
+        let month = 30 * 24 * 3600;
+        let wake = Timestamp::from_second(month).unwrap();
+        let script = move |number| Ok(Pass { wake_at: (number == 1).then_some(wake), ..Pass::default() });
+        let reconciler = drive(script, async |trigger, _| {
+            trigger.now("a");
+            tokio::time::sleep(Duration::from_secs(2 * month.unsigned_abs())).await;
+        })
+        .await;
+        let ran_at = reconciler.ran_at.lock().unwrap();
+        assert_eq!(ran_at.len(), 2, "{ran_at:?}");
+        assert_eq!(ran_at[1].as_secs(), month.unsigned_abs());
+    }
+
+    /// What was decided by a clock that is wrong may be that nothing is to be done for days.
+    #[tokio::test(start_paused = true)]
+    async fn all_look_again_soon_after_the_clock_was_set() {
+        let (ahead, even) =
+            (Arc::new(AtomicI64::new(3 * 24 * 3600)), Clock::following_tokio(Timestamp::UNIX_EPOCH));
+        let set = Arc::clone(&ahead);
+        let clock =
+            Clock::from_fn(move || even.now() + SignedDuration::from_secs(set.load(Ordering::SeqCst)));
+        let wall = clock.clone();
+        let script = move |_| {
+            Ok(Pass { wake_at: Some(wall.now() + SignedDuration::from_hours(1)), ..Pass::default() })
+        };
+        let reconciler = drive_by(clock, script, async |trigger, _| {
+            trigger.now("a");
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            ahead.store(0, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_secs(1200)).await;
+        })
+        .await;
+        let ran_at = reconciler.ran_at.lock().unwrap();
+        assert_eq!(ran_at.len(), 2, "once by each time that the clock showed: {ran_at:?}");
+        assert!(ran_at[1] <= Duration::from_secs(660), "{ran_at:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@
 //! Thin on purpose: what is not in `workflow` is not simulated, so nothing is decided here.
 
 pub mod agent;
+mod alarms;
 mod cache;
 mod clock;
 mod connect;

@@ -13,6 +13,7 @@ mod batch;
 mod clock;
 mod cluster;
 mod faults;
+mod fleet;
 mod invariants;
 mod keys;
 mod port;
@@ -71,10 +72,15 @@ struct Arguments {
     /// Steps with faults.
     #[arg(long, default_value_t = run::STEPS)]
     steps: u64,
+    #[command(flatten)]
+    fleet: fleet::Arguments,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.fleet.are_given() {
+        return fleet::run(&arguments.fleet);
+    }
     let is_well = match arguments.seed {
         Some(seed) => replay(&arguments, seed),
         None if arguments.hunt => hunt(&arguments),

@@ -21,7 +21,7 @@ use crate::watch::Watch;
 
 const SECOND: i64 = 1_000_000;
 const FRESHNESS_LIMIT: i64 = 5 * SECOND;
-const LONGEST_SLEEP: i64 = 600 * SECOND;
+const CLOCK_CHECK: i64 = 600 * SECOND;
 const FIRST_CONFLICT_DELAY: i64 = SECOND / 50;
 const FIRST_ERROR_DELAY: i64 = SECOND / 2;
 const LONGEST_ERROR_DELAY: i64 = 60 * SECOND;
@@ -207,6 +207,14 @@ impl Process {
         state.due = Some(state.due.map_or(at, |due| due.min(at)));
     }
 
+    /// Its clock was set. The driver notices within a while, and then nothing that was decided by the old time stays.
+    pub(crate) fn clock_was_set(&mut self) {
+        let noticed = self.clock.micros() + CLOCK_CHECK;
+        for state in self.keys.values_mut().filter(|state| state.running || state.due.is_some()) {
+            state.due = Some(state.due.map_or(noticed, |due| due.min(noticed)));
+        }
+    }
+
     /// Keys whose pass may begin now.
     pub(crate) fn ready(&mut self) -> Vec<ObjectRef> {
         if self.is_paused || !self.leads || !self.watches.iter().take(self.essential).all(Watch::has_begun) {
@@ -272,7 +280,7 @@ impl Process {
                     state.unseen_since = now;
                 }
                 if let Some(at) = pass.wake_at {
-                    let sleep = micros(at.duration_since(wall)).clamp(0, LONGEST_SLEEP);
+                    let sleep = micros(at.duration_since(wall)).max(0);
                     self.wake_at(key, now + sleep);
                 }
                 Ok(pass.wake_at)

@@ -59,9 +59,10 @@ impl World {
 
     /// Sets how far a process' clock is ahead.
     pub(crate) fn set_clock(&mut self, process: usize, seconds: i64) {
-        let state = &self.processes[process];
+        let state = &mut self.processes[process];
         if state.clock.skew() != seconds {
             state.clock.set_skew(seconds);
+            state.clock_was_set();
             self.witness.history.clock_set.insert(state.actor, self.step);
         }
     }

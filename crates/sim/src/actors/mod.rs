@@ -4,7 +4,7 @@
 mod intruder;
 mod machines;
 mod others;
-mod people;
+pub(crate) mod people;
 pub(crate) mod repair;
 
 use certmesh_api::certificates::{CertificateRequest, ObjectRef};
