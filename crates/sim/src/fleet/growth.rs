@@ -1,16 +1,15 @@
-//! What a fleet costs, by its size: a table, and whether it grows no faster than the fleet.
+//! What a fleet costs, by its size, and whether it grows no faster than the fleet.
 
-use std::fmt::Write as _;
 use std::process::Command;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::spread::{Spread, Window};
+use super::spread::Spread;
 use super::tally::Work;
-use super::{DAY, Plan, life, machine};
+use super::{Plan, life, machine, report};
 
-/// How much more of what is counted a cluster may cost in a larger fleet.
+/// How many times as much of what is counted a cluster may cost in a larger fleet.
 const COUNTED: f64 = 1.02;
 /// The same for memory, whose pages are of the allocator's making.
 const MEMORY: f64 = 1.25;
@@ -21,39 +20,53 @@ const LEAST_COMPARED: usize = 100;
 
 /// A fleet's life in numbers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Row {
-    plan: Plan,
-    issuer: Work,
-    agents: Work,
-    issued: usize,
-    spread: Spread,
+pub(super) struct Row {
+    pub(super) plan: Plan,
+    pub(super) issuer: Work,
+    pub(super) agents: Work,
+    /// Certificates.
+    pub(super) issued: usize,
+    pub(super) spread: Spread,
     /// The most bytes that were in memory, less those that were before.
-    memory: u64,
+    pub(super) memory: u64,
     /// Seconds on the processor.
-    processor: f64,
+    pub(super) processor: f64,
     /// Seconds on the clock.
-    wall: f64,
+    pub(super) wall: f64,
 }
 
-/// What a cluster costs, of one kind.
-struct Cost {
-    name: &'static str,
+/// What a fleet costs, of one kind.
+pub(super) struct Cost {
+    pub(super) name: &'static str,
     of: fn(&Row) -> f64,
-    decimals: usize,
+    /// How many times as much a cluster of a larger fleet may cost.
     bound: f64,
 }
 
-const COSTS: &[Cost] = &[
-    Cost { name: "issuer's passes", of: |row| whole(row.issuer.passes), decimals: 1, bound: COUNTED },
-    Cost { name: "agents' passes", of: |row| whole(row.agents.passes), decimals: 1, bound: COUNTED },
-    Cost { name: "reads", of: |row| whole(row.both().reads), decimals: 1, bound: COUNTED },
-    Cost { name: "writes", of: |row| whole(row.both().writes), decimals: 1, bound: COUNTED },
-    Cost { name: "Events", of: |row| whole(row.both().events), decimals: 1, bound: COUNTED },
-    Cost { name: "watch events", of: |row| whole(row.both().told), decimals: 1, bound: COUNTED },
-    Cost { name: "certificates", of: |row| whole(row.issued as u64), decimals: 2, bound: COUNTED },
-    Cost { name: "memory, MB", of: |row| whole(row.memory) / 1e6, decimals: 2, bound: MEMORY },
-    Cost { name: "processor, ms", of: |row| row.processor * 1e3, decimals: 1, bound: TIME },
+/// All kinds.
+pub(super) const COSTS: &[Cost] = &[
+    Cost { name: "issuer's passes", of: |row| whole(row.issuer.passes), bound: COUNTED },
+    Cost { name: "agents' passes", of: |row| whole(row.agents.passes), bound: COUNTED },
+    Cost { name: "API reads", of: |row| whole(row.both().reads), bound: COUNTED },
+    Cost { name: "API writes", of: |row| whole(row.both().writes), bound: COUNTED },
+    Cost { name: "Events", of: |row| whole(row.both().events), bound: COUNTED },
+    Cost { name: "watch events", of: |row| whole(row.both().told), bound: COUNTED },
+    Cost { name: "certificates", of: |row| whole(row.issued as u64), bound: COUNTED },
+    Cost { name: "memory, kB", of: |row| whole(row.memory) / 1e3, bound: MEMORY },
+    Cost { name: "processor, ms", of: |row| row.processor * 1e3, bound: TIME },
 ];
+
+impl Cost {
+    /// Of the whole fleet.
+    pub(super) fn total(&self, row: &Row) -> f64 {
+        (self.of)(row)
+    }
+
+    /// Of one cluster.
+    pub(super) fn each(&self, row: &Row) -> f64 {
+        self.total(row) / whole(row.plan.clusters as u64)
+    }
+}
 
 impl Row {
     /// Lets a fleet live. The memory is its own only if no other fleet lived in this process before.
@@ -84,17 +97,13 @@ impl Row {
             .map_err(|error| format!("starting {}: {error}", program.display()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
-            return Err(format!("{} clusters: {text}", plan.clusters));
+            return Err(format!("a fleet of {}: {}: {}", plan.clusters, output.status, text.trim()));
         }
-        serde_json::from_str(&text).map_err(|error| format!("{} clusters: {error}: {text}", plan.clusters))
+        serde_json::from_str(&text).map_err(|error| format!("a fleet of {}: {error}: {text}", plan.clusters))
     }
 
     fn both(&self) -> Work {
         self.issuer.and(self.agents)
-    }
-
-    fn per_cluster(&self, cost: &Cost) -> f64 {
-        (cost.of)(self) / whole(self.plan.clusters as u64)
     }
 }
 
@@ -104,95 +113,79 @@ pub(super) fn alone(plan: &Plan, json: bool) -> Result<String, String> {
     if json {
         return serde_json::to_string(&row).map_err(|error| error.to_string());
     }
-    Ok(format!("{}\n{}", table(std::slice::from_ref(&row)), spread(&row)))
+    Ok(report::of(&[row], "of one fleet only"))
 }
 
 /// Fleets of several sizes, each in a process of its own. An error if a cluster costs more the more there are.
 pub(super) fn compared(plans: &[Plan]) -> Result<String, String> {
     let rows = plans.iter().map(Row::measured_apart).collect::<Result<Vec<Row>, String>>()?;
-    let mut text = table(&rows);
-    if let Some(largest) = rows.iter().max_by_key(|row| row.plan.clusters) {
-        let _ = writeln!(text, "{}", spread(largest));
-    }
     let faster = faster_than_the_fleet(&rows);
     if faster.is_empty() {
-        let _ = write!(text, "\nlinear: a cluster costs no more the more there are");
-        Ok(text)
+        Ok(report::of(&rows, "a cluster costs no more the more there are"))
     } else {
-        Err(format!("{text}\n{}", faster.join("\n")))
+        Err(report::of(&rows, &format!("MISSED: {}", faster.join("; "))))
     }
 }
 
 /// The costs that grow faster than the number of clusters.
 fn faster_than_the_fleet(rows: &[Row]) -> Vec<String> {
-    let comparable = || rows.iter().filter(|row| row.plan.clusters >= LEAST_COMPARED);
-    let ends = comparable()
-        .min_by_key(|row| row.plan.clusters)
-        .zip(comparable().max_by_key(|row| row.plan.clusters));
-    let Some((small, large)) = ends else { return Vec::new() };
-    let grows = |cost: &&Cost| large.per_cluster(cost) > small.per_cluster(cost) * cost.bound;
+    let size = |row: &&Row| row.plan.clusters;
+    let comparable = || rows.iter().filter(|row| size(row) >= LEAST_COMPARED);
+    let Some((small, large)) = comparable().min_by_key(size).zip(comparable().max_by_key(size)) else {
+        return vec![format!("fleets of fewer than {LEAST_COMPARED} say nothing of growth")];
+    };
+    let grows = |cost: &&Cost| cost.each(large) > cost.each(small) * cost.bound;
     let tell = |cost: &Cost| {
-        let Cost { name, decimals, bound, .. } = cost;
-        let (few, many) = (small.per_cluster(cost), large.per_cluster(cost));
-        let (small, large) = (small.plan.clusters, large.plan.clusters);
+        let times = cost.each(large) / cost.each(small);
         format!(
-            "not linear: {name}: {few:.decimals$} a cluster of {small}, {many:.decimals$} a cluster of {large}; at most {bound} times as much is linear"
+            "{} of a cluster: {times:.2} times as much in a fleet of {} as in one of {}, at most {} is linear",
+            cost.name, large.plan.clusters, small.plan.clusters, cost.bound
         )
     };
     COSTS.iter().filter(grows).map(tell).collect()
 }
 
-/// Totals, and below what each cluster costs.
-fn table(rows: &[Row]) -> String {
-    let mut text = String::from("| clusters |");
-    for cost in COSTS {
-        let _ = write!(text, " {} |", cost.name);
-    }
-    text.push_str(" wall, s |\n|---|");
-    text.push_str(&"---|".repeat(COSTS.len() + 1));
-    for row in rows {
-        let _ = write!(text, "\n| {} |", row.plan.clusters);
-        for cost in COSTS {
-            let _ = write!(text, " {:.0} |", (cost.of)(row));
-        }
-        let _ = write!(text, " {:.1} |\n| each |", row.wall);
-        for cost in COSTS {
-            let _ = write!(text, " {:.*} |", cost.decimals, row.per_cluster(cost));
-        }
-        text.push_str(" |");
-    }
-    text.push('\n');
-    text
-}
-
-/// When renewals came.
-fn spread(row: &Row) -> String {
-    let mut text = format!(
-        "renewals in a fleet of {}\n| which | days | renewals | mean a day | most in 24 h | most / mean |\n|---|---|---|---|---|---|",
-        row.plan.clusters
-    );
-    let mut line = |name: String, window: &Window| {
-        let (from, to) = (day(window.from), day(window.to));
-        let (mean, ratio) = (window.mean(), window.most_over_mean());
-        let Window { renewals, most_in_a_day, .. } = window;
-        let _ = write!(
-            text,
-            "\n| {name} | {from:.1} to {to:.1} | {renewals} | {mean:.1} | {most_in_a_day} | {ratio:.2} |"
-        );
-    };
-    for (number, wave) in (1..).zip(&row.spread.waves) {
-        line(format!("wave {number}"), wave);
-    }
-    line("all of the time".to_owned(), &row.spread.year);
-    text
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a table has few digits")]
-fn day(seconds: i64) -> f64 {
-    seconds as f64 / DAY as f64
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a table has few digits")]
+#[allow(clippy::cast_precision_loss, reason = "what is counted is far below 2^53")]
 fn whole(number: u64) -> f64 {
     number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fleet of which nothing but this grows faster than it.
+    fn row(clusters: u64, grows: impl FnOnce(&mut Row)) -> Row {
+        let work = Work { passes: 20, reads: 70, writes: 40, events: 6, told: 60 };
+        let all = (1..clusters).fold(work, |sum, _| sum.and(work));
+        let size = usize::try_from(clusters).unwrap();
+        let mut row = Row {
+            plan: Plan { clusters: size, certificates: 1, lifetime: 1, duration: 1, installed_over: 0 },
+            issuer: all,
+            agents: all,
+            issued: size,
+            spread: Spread::of(&[], 1),
+            memory: clusters * 1000,
+            processor: whole(clusters),
+            wall: 1.0,
+        };
+        grows(&mut row);
+        row
+    }
+
+    #[test]
+    fn what_grows_with_the_fleet_is_linear_and_what_grows_faster_is_told() {
+        let small = || row(100, |_| ());
+        let told = |large: Row| faster_than_the_fleet(&[row(10, |row| row.issued = 0), small(), large]);
+        assert_eq!(told(row(1000, |_| ())), Vec::<String>::new());
+        assert!(told(row(1000, |row| row.issuer.passes += 500))[0].contains("issuer's passes"));
+        assert!(told(row(1000, |row| row.agents.reads *= 2))[0].contains("API reads"));
+        assert!(told(row(1000, |row| row.memory *= 2))[0].contains("memory"));
+        assert!(told(row(1000, |row| row.processor *= 3.0))[0].contains("processor"));
+    }
+
+    #[test]
+    fn fleets_that_are_too_small_are_no_proof() {
+        assert_eq!(faster_than_the_fleet(&[row(10, |_| ()), row(90, |_| ())]).len(), 1);
+    }
 }

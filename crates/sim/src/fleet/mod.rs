@@ -15,12 +15,14 @@ mod audit;
 mod growth;
 mod life;
 mod machine;
+mod report;
 mod spread;
 mod staff;
 mod tally;
 #[cfg(test)]
 mod tests;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -107,14 +109,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         [clusters] => growth::alone(&arguments.plan(*clusters), arguments.json),
         sizes => growth::compared(&sizes.iter().map(|size| arguments.plan(*size)).collect::<Vec<_>>()),
     };
-    match told {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            println!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    let (text, code) = match told {
+        Ok(text) => (text, ExitCode::SUCCESS),
+        Err(error) => (error, ExitCode::FAILURE),
+    };
+    // Whoever reads may stop reading.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    code
 }
