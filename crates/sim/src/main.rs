@@ -22,6 +22,7 @@ mod process;
 mod regressions;
 mod run;
 mod shrink;
+mod staff;
 mod trace;
 mod watch;
 mod witness;

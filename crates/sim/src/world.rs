@@ -10,26 +10,20 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use certmesh_api::certificates::ObjectRef;
-use certmesh_controllers::stepwise::{SteppedAgent, SteppedAgentConfig, SteppedIssuer, SteppedIssuerConfig};
-use certmesh_controllers::{ApiRequest, ApiVerb, Change, Clock, IssuanceLog, KeyMaker, Metrics};
-use certmesh_x509::SerialNumber;
+use certmesh_controllers::{ApiRequest, ApiVerb, Metrics};
 use fastrand::Rng;
-use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
 use kube::core::Status;
 
 use crate::clock::VirtualClock;
 use crate::cluster::{Cluster, HOME, ISTIO, Kind};
 use crate::faults::{Family, Faults, stream};
-use crate::keys;
 use crate::port::Outbox;
-use crate::process::{Actor, Engine, Inbox, Process, Progress, Wake};
+use crate::process::{Actor, Engine, Inbox, Process, Progress};
+use crate::staff::{self, Ledger};
 use crate::trace::Trace;
-use crate::watch::{AnyNews, Watch};
 use crate::witness::{Object, Witness, Write};
 use crate::words::{described, in_short, short};
 
@@ -54,10 +48,7 @@ pub(crate) struct World {
     pub(crate) memory: crate::actors::Memory,
     /// Watches that tell nothing for now: process, cluster and kind. For stories that are told step by step.
     pub(crate) held: Vec<(usize, usize, Kind)>,
-    serials: Arc<AtomicU64>,
-    made_keys: Arc<AtomicU64>,
-    log: Arc<Mutex<Vec<u8>>>,
-    metrics: Metrics,
+    ledger: Ledger,
     passes: u64,
     /// API requests that were carried out.
     pub(crate) requests: u64,
@@ -94,10 +85,7 @@ impl World {
             trace: Trace::new(traced),
             memory: crate::actors::Memory::default(),
             held: Vec::new(),
-            serials: Arc::default(),
-            made_keys: Arc::default(),
-            log: Arc::default(),
-            metrics: metrics(),
+            ledger: Ledger::new(metrics()),
             passes: 0,
             requests: 0,
             clock,
@@ -116,64 +104,21 @@ impl World {
 
     fn issuer(&self, replica: usize, clock: VirtualClock) -> Process {
         let (inbox, outbox) = (Inbox::default(), Outbox::default());
-        let (serials, wall) = (Arc::clone(&self.serials), clock.clone());
-        let config = SteppedIssuerConfig {
-            namespace: HOME.to_owned(),
-            agent_namespace: HOME.to_owned(),
-            transport: outbox.port(0),
-            clock: Clock::from_fn(move || wall.now()),
-            metrics: self.metrics.clone(),
-            issuance_log: IssuanceLog::new(SharedLog(Arc::clone(&self.log))),
-            serials: Box::new(move || {
-                let number = u128::from(serials.fetch_add(1, Ordering::Relaxed)) + 1;
-                SerialNumber::from_bytes(number.to_be_bytes())
-            }),
-        };
-        let secrets = inbox.clone();
-        let on_secret = move |change: Change<'_, Secret>| {
-            if let Change::Object(secret) = change {
-                let name = ObjectRef::new(secret.namespace().unwrap_or_default(), secret.name_any());
-                secrets.ask(Wake::Secret(name));
-            }
-        };
-        let (issuer, intents, secrets) = SteppedIssuer::new(config, inbox.on_change(None), on_secret);
-        let mut watches = vec![
-            Watch::new(0, Kind::IssuedCertificate, None, None, intents),
-            Watch::new(0, Kind::Secret, Some(HOME), None, secrets),
-        ];
+        let (issuer, watches) = staff::issuer(&clock, &self.ledger, &inbox, &outbox);
+        let mut watches = Vec::from(watches);
         let essential = watches.len();
         let mut remotes = BTreeMap::new();
-        for site in 1..self.clusters.len() {
-            let name = &self.clusters[site].name;
-            let (remote, copies, requests) =
-                issuer.connect(outbox.port(site), inbox.on_change(Some(name)), inbox.on_change(Some(name)));
-            watches.push(Watch::new(site, Kind::IssuedCertificate, Some(HOME), None, copies));
-            watches.push(Watch::new(site, Kind::CertificateRequest, Some(HOME), None, requests));
-            remotes.insert(name.clone(), remote);
+        for (site, cluster) in self.clusters.iter().enumerate().skip(1) {
+            let (remote, there) = staff::connect(&issuer, site, &cluster.name, &inbox, &outbox);
+            watches.extend(there);
+            remotes.insert(cluster.name.clone(), remote);
         }
         let engine = Engine::Issuer { issuer, remotes };
         Process::new(Actor::Issuer(replica), clock, engine, (watches, essential), (inbox, outbox))
     }
 
     fn agent(&self, site: usize, clock: VirtualClock) -> Process {
-        let (inbox, outbox) = (Inbox::default(), Outbox::default());
-        let (made, wall) = (Arc::clone(&self.made_keys), clock.clone());
-        let config = SteppedAgentConfig {
-            namespace: HOME.to_owned(),
-            transport: outbox.port(site),
-            clock: Clock::from_fn(move || wall.now()),
-            keys: KeyMaker::given(move |_| Ok(keys::key(made.fetch_add(1, Ordering::Relaxed)))),
-            metrics: self.metrics.clone(),
-        };
-        let targets = inbox.clone();
-        let on_target = move |target: &ObjectRef| targets.ask(Wake::Watch(target.clone()));
-        let (on_copy, on_request) = (inbox.on_change(Some(HOME)), inbox.on_change(Some(HOME)));
-        let (agent, copies, requests) = SteppedAgent::new(config, on_copy, on_request, on_target);
-        let watches = vec![
-            Watch::new(site, Kind::IssuedCertificate, Some(HOME), None, copies),
-            Watch::new(site, Kind::CertificateRequest, Some(HOME), None, requests),
-        ];
-        Process::new(Actor::Agent(site), clock, Engine::Agent(agent), (watches, 2), (inbox, outbox))
+        staff::agent(site, clock, &self.ledger)
     }
 
     /// The random numbers of this step, for this purpose.
@@ -266,10 +211,7 @@ impl World {
             if state.watches.iter().any(|watch| watch.is_of(&target)) {
                 continue;
             }
-            let secret = target.clone();
-            let tell = move || inbox.ask(Wake::Secret(secret.clone()));
-            let (namespace, name) = (Some(target.namespace.as_str()), Some(target.name.as_str()));
-            state.watches.push(Watch::new(site, Kind::Secret, namespace, name, AnyNews(tell)));
+            state.watches.push(staff::watch_of(site, &target, &inbox));
         }
     }
 
@@ -395,7 +337,7 @@ impl World {
     }
 
     fn read_log(&mut self) {
-        let written = std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner));
+        let written = self.ledger.take_log();
         for line in String::from_utf8_lossy(&written).lines() {
             self.say(|| format!("issuance log: {}", short(line)));
             self.witness.see_log(line);
@@ -442,19 +384,6 @@ fn metrics() -> Metrics {
         static SHARED: Metrics = Metrics::default();
     }
     SHARED.with(Clone::clone)
-}
-
-/// What the issuance log is written to.
-struct SharedLog(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for SharedLog {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 fn refusals() -> [(u16, &'static str); 4] {

@@ -1,8 +1,5 @@
 //! The life of a fleet: it is installed, and from then on everybody does what there is to do, when it is due.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-
 use certmesh_api::certificates::{IssuedCertificate, ObjectRef};
 use certmesh_api::secrets::{CA_CERT, data};
 use certmesh_apiserver::store::StoredObject;
@@ -14,7 +11,7 @@ use kube::core::Status;
 use serde_json::Value;
 
 use super::agenda::Agenda;
-use super::staff::{self, Desk, Log};
+use super::desk::Desk;
 use super::tally::{Delivery, Tally, Work};
 use super::{Plan, audit};
 use crate::actors::people::intent;
@@ -23,6 +20,7 @@ use crate::cluster::{Cluster, Effect, HOME, ISTIO, Kind, to_value};
 use crate::keys::Authority;
 use crate::port::Call;
 use crate::process::{Actor, Process, Progress, Wake};
+use crate::staff::{self, Ledger};
 use crate::watch::{Watch, parsed};
 
 /// The CA Secret that signs everything.
@@ -44,7 +42,7 @@ pub(super) struct Fleet {
     /// The issuer's driver of each cluster, then the agents.
     processes: Vec<Process>,
     agenda: Agenda,
-    log: Log,
+    ledger: Ledger,
     pub(super) tally: Tally,
 }
 
@@ -80,13 +78,12 @@ impl Plan {
 
 impl Fleet {
     fn new(plan: &Plan) -> Self {
-        let (clock, metrics, log, made_keys) =
-            (VirtualClock::new(), Metrics::default(), Log::default(), Arc::<AtomicU64>::default());
+        let (clock, ledger) = (VirtualClock::new(), Ledger::new(Metrics::default()));
         let clusters = clusters(plan.clusters, &clock);
-        let desk = Desk::new(&clock, &metrics, &log);
+        let desk = Desk::new(&clock, &ledger);
         let remotes = || clusters.iter().enumerate().skip(1);
         let drivers = remotes().map(|(site, cluster)| desk.driver(site, cluster, &clock));
-        let agents = remotes().map(|(site, _)| staff::agent(site, &clock, &metrics, &made_keys));
+        let agents = remotes().map(|(site, _)| staff::agent(site, clock.clone(), &ledger));
         let processes: Vec<Process> = drivers.chain(agents).collect();
         let mut fleet = Self {
             plan: plan.clone(),
@@ -96,7 +93,7 @@ impl Fleet {
             clusters,
             desk,
             processes,
-            log,
+            ledger,
             tally: Tally::default(),
         };
         fleet.install_authority();
@@ -286,7 +283,7 @@ impl Fleet {
             let record: Value = serde_json::from_slice(line).unwrap_or_default();
             record["decision"] == "signed"
         };
-        let lines = self.log.take();
+        let lines = self.ledger.take_log();
         let signed = lines.split(|byte| *byte == b'\n').filter(signed).count();
         self.tally.signed += signed as u64;
     }

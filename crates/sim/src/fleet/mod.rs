@@ -12,12 +12,12 @@
 
 mod agenda;
 mod audit;
+mod desk;
 mod growth;
 mod life;
 mod machine;
 mod report;
 mod spread;
-mod staff;
 mod tally;
 #[cfg(test)]
 mod tests;
