@@ -7,4 +7,5 @@
 //! A model can be built with a defect. A search that would not find it proves nothing, so there is a test for each that
 //! the checker does.
 
+pub mod issue;
 pub mod lease;
