@@ -14,8 +14,8 @@
 //! after each of its writes, any number of times. A write that comes late, after its process was given up and another took
 //! over, is a pass of a second replica that was paused.
 //!
-//! States are small: which content is stored under each name ([`objects`]), and for whatever was read whether that is still
-//! there ([`world::Seen`]). A decision is asked for once for each thing that can be seen ([`product`]).
+//! States are small: which content is stored under each name (`objects.rs`), and for whatever was read whether that is still
+//! there (`world.rs`). A decision is asked for once for each thing that can be seen (`product.rs`).
 
 mod defect;
 mod objects;

@@ -58,14 +58,8 @@ impl Defect {
     /// Makes of the steps of a pass what a shell with this defect does.
     pub(super) fn spoil(self, sight: &Sight, steps: &mut Vec<Step>) {
         let role = sight.role;
-        let is_of = |step: &Step, kind: Kind, is_deletion: bool| matches!(step, Step::Put(put) if put.kind == kind && matches!(put.verb, Verb::Delete) == is_deletion);
         match self {
-            Self::StatusBeforeEffects => {
-                let is_status = |step: &Step| matches!(step, Step::Put(put) if put.kind != Kind::Request && matches!(put.verb, Verb::ReplaceStatus(_)));
-                if steps.last().is_some_and(is_status) {
-                    steps.rotate_right(1);
-                }
-            }
+            Self::StatusBeforeEffects if steps.last().is_some_and(is_status) => steps.rotate_right(1),
             Self::DeletesTheOldSecretFirst => delete_first(steps),
             Self::NoVersions => drop_guards(steps, Guard::Version),
             Self::NoUids => drop_guards(steps, Guard::Uid),
@@ -76,11 +70,9 @@ impl Defect {
             }),
             Self::CopiesFromTheCache => steps.retain(|step| !matches!(step, Step::CheckIntent(_))),
             Self::ReleasesFromTheCache => steps.retain(|step| !matches!(step, Step::CheckCopy)),
-            Self::LeavesKeysBehind => steps.retain(|step| !is_of(step, Kind::Key, true)),
-            Self::ReleasesTheCopyTooEarly if role == Role::Agent => {
-                if steps.iter().any(|step| is_of(step, Kind::Copy, false) && is_release(step)) {
-                    steps.retain(is_release);
-                }
+            Self::LeavesKeysBehind => steps.retain(|step| !is_deletion_of_a_key(step)),
+            Self::ReleasesTheCopyTooEarly if role == Role::Agent && steps.iter().any(is_release) => {
+                steps.retain(is_release);
             }
             Self::SaysItAgain if role == Role::Agent => steps.extend(said_again(sight)),
             Self::DeletesCopiesToChangeThem if role == Role::Issuer => {
@@ -91,6 +83,15 @@ impl Defect {
             _ => {}
         }
     }
+}
+
+/// The status of an intent or a copy.
+fn is_status(step: &Step) -> bool {
+    matches!(step, Step::Put(Put { kind: Kind::Intent | Kind::Copy, verb: Verb::ReplaceStatus(_), .. }))
+}
+
+fn is_deletion_of_a_key(step: &Step) -> bool {
+    matches!(step, Step::Put(Put { kind: Kind::Key, verb: Verb::Delete, .. }))
 }
 
 /// The status that is there.

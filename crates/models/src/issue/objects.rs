@@ -1,7 +1,7 @@
 //! Kubernetes objects, each content once: a state holds which one, and what examining it found is found once.
 //!
 //! uid and resourceVersion are the same in all of them: whether something is still what it was is in the state, as a
-//! relation ([`Seen`](super::world::Seen)), so that it is no matter how often it has changed. An intent's uid alone counts,
+//! relation (`Seen`), so that it is no matter how often it has changed. An intent's uid alone counts,
 //! since much is made of it.
 
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use certmesh_workflow::examine::{
     self, AnswerFacts, CopyFacts, IntentFacts, IssuedFacts, PendingKeyFacts, RequestFacts,
 };
 use certmesh_workflow::need::Need;
-use certmesh_x509::Certificate;
+use certmesh_x509::{Certificate, PrivateKey};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
@@ -215,8 +215,8 @@ impl Parsed {
                 let signed = signed.and_then(|pem| Certificate::from_pem(&pem.0).ok());
                 (it.1.key.as_ref().ok(), signed.map(|certificate| certificate.fingerprint()))
             }
-            Self::Key(it) => (it.1.key.as_ref().ok().map(|key| key.public_key()), None),
-            Self::Issued(it) => (None, it.1.certificate.as_ref().map(|it| it.fingerprint())),
+            Self::Key(it) => (it.1.key.as_ref().ok().map(PrivateKey::public_key), None),
+            Self::Issued(it) => (None, it.1.certificate.as_ref().map(Certificate::fingerprint)),
         };
         let replaced = self.need().and_then(|need| need.replaces);
         let certificates = certificate.iter().chain(&replaced).map(pki::names_of_certificate);

@@ -128,10 +128,6 @@ impl Plan {
         })
     }
 
-    pub(super) fn number(self) -> usize {
-        self.0.number
-    }
-
     pub(super) fn steps(self) -> &'static [Step] {
         &self.0.steps
     }

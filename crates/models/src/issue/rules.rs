@@ -74,7 +74,8 @@ pub(super) struct Write<'a> {
 impl Write<'_> {
     /// Notes the rules that it breaks.
     pub(super) fn judge(&self, broken: &mut Broken) {
-        let rules: [(Rule, fn(&Self) -> bool); 11] = [
+        type Question<'a> = fn(&Write<'a>) -> bool;
+        let rules: [(Rule, Question<'_>); 11] = [
             (Rule::KeyLeaves, Self::key_leaves),
             (Rule::NotWhole, Self::is_not_whole),
             (Rule::OldIsGone, Self::old_is_gone),

@@ -35,7 +35,7 @@ pub(super) struct Memo {
 /// A write, by all that its result follows from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Doing {
-    plan: usize,
+    plan: Plan,
     step: usize,
     site: usize,
     old: Option<Object>,
@@ -167,7 +167,7 @@ impl IssueModel {
         request
     }
 
-    /// Brings a write to the server. Whether it is taken.
+    /// Brings a write to the server. Whether the pass goes on.
     fn write(
         &self,
         state: &mut State,
@@ -176,37 +176,56 @@ impl IssueModel {
         put: &Put,
         body: impl FnOnce(usize) -> Value,
     ) -> bool {
-        let (now, site) = (state.now, &mut state.sites[at.site]);
-        let (kind, old) = (put.kind, site.get(put.kind));
-        // The pass may have written this object itself meanwhile.
-        let current = site.processes[at.process].pass.as_ref().map_or(pass, |current| current);
-        let seen = current.seen[kind as usize];
-        match (&put.verb, old) {
-            // What is gone is as good as deleted.
-            (Verb::Delete, None) => return true,
-            (Verb::Create(_), Some(_)) | (Verb::Replace(_) | Verb::ReplaceStatus(_), None) => return false,
-            _ => {}
+        let (kind, site) = (put.kind, &state.sites[at.site]);
+        let (before, seen) = (site.get(kind), pass.seen[kind as usize]);
+        match reception(put, before, seen) {
+            Reception::Taken => {}
+            Reception::Needless => return true,
+            Reception::Refused => return false,
         }
-        let fits = match put.guard {
-            Guard::Nothing => true,
-            Guard::Uid => seen != Seen::Another,
-            Guard::Version => seen == Seen::Now,
+        let after = self.result(state, at, put, body);
+        let write = Write {
+            site,
+            now: state.now,
+            role: site.processes[at.process].role,
+            kind,
+            verb: &put.verb,
+            seen,
+            answered: put.answered,
+            is_needed: put.is_needed,
+            has_looked: pass.next > 0 && matches!(pass.plan.steps()[pass.next - 1], Step::CheckIntent(_)),
+            before,
+            after,
         };
-        if !fits {
-            return false;
+        write.judge(&mut state.broken);
+        let orphaned = write.makes_an_orphan();
+        self.store(state, at.site, kind, after);
+        let site = &mut state.sites[at.site];
+        site.orphaned |= orphaned;
+        // What a pass wrote itself is what it goes on with.
+        if let Some(pass) = &mut site.processes[at.process].pass {
+            pass.seen[kind as usize] = if after.is_some() { Seen::Now } else { Seen::Another };
         }
-        let latest = self.has(Defect::StoresTheLatestAnswer).then(|| site.get(Kind::Request)).flatten();
-        let latest = latest.filter(|_| put.answered.is_some());
+        true
+    }
+
+    /// What is stored after a write that is taken.
+    fn result(&self, state: &State, at: At, put: &Put, body: impl FnOnce(usize) -> Value) -> Option<Object> {
+        let (now, kind, site) = (state.now, put.kind, &state.sites[at.site]);
+        let pass = site.processes[at.process].pass.as_ref()?;
+        let old = site.get(kind);
+        let stores_the_latest = put.answered.is_some() && self.has(Defect::StoresTheLatestAnswer);
+        let latest = stores_the_latest.then(|| site.get(Kind::Request)).flatten();
         let doing = Doing {
-            plan: pass.plan.number(),
+            plan: pass.plan,
             step: pass.next,
             site: at.site,
             old,
             now,
-            made: current.made,
+            made: pass.made,
             answered: latest,
         };
-        let new = remembered(&self.memo.results, &doing, || {
+        remembered(&self.memo.results, &doing, || {
             let mut body = body(at.site);
             if let Some(status) = latest.and_then(|request| request.request().object.status.as_ref()) {
                 put_answer(&mut body, status.signed_certificate.as_ref());
@@ -217,30 +236,7 @@ impl IssueModel {
                 (Verb::ReplaceStatus(_), Some(old)) => Some(server::status_replaced(kind, old, &body)),
                 (Verb::Delete, Some(old)) => server::deleted(kind, old, now),
             }
-        });
-        let role = site.processes[at.process].role;
-        let write = Write {
-            site,
-            now,
-            role,
-            kind,
-            verb: &put.verb,
-            seen,
-            answered: put.answered,
-            is_needed: put.is_needed,
-            has_looked: pass.next > 0 && matches!(pass.plan.steps()[pass.next - 1], Step::CheckIntent(_)),
-            before: old,
-            after: new,
-        };
-        write.judge(&mut state.broken);
-        let orphaned = write.makes_an_orphan();
-        self.store(state, at.site, kind, new);
-        let site = &mut state.sites[at.site];
-        site.orphaned |= orphaned;
-        if let Some(pass) = &mut site.processes[at.process].pass {
-            pass.seen[kind as usize] = if new.is_some() { Seen::Now } else { Seen::Another };
-        }
-        true
+        })
     }
 
     /// Stores an object or removes it, and tells the caches that do not lag.
@@ -265,6 +261,30 @@ impl IssueModel {
     pub(super) fn is_cached(&self, role: Role, kind: Kind) -> bool {
         role.cached().contains(&kind) || self.bounds.lagging.contains(&(role, kind))
     }
+}
+
+/// What the server makes of a write.
+enum Reception {
+    Taken,
+    /// What is to be deleted is gone, which is as good.
+    Needless,
+    Refused,
+}
+
+fn reception(put: &Put, stored: Option<Object>, seen: Seen) -> Reception {
+    match (&put.verb, stored) {
+        (Verb::Delete, None) => return Reception::Needless,
+        (Verb::Create(_), Some(_)) | (Verb::Replace(_) | Verb::ReplaceStatus(_), None) => {
+            return Reception::Refused;
+        }
+        _ => {}
+    }
+    let fits = match put.guard {
+        Guard::Nothing => true,
+        Guard::Uid => seen != Seen::Another,
+        Guard::Version => seen == Seen::Now,
+    };
+    if fits { Reception::Taken } else { Reception::Refused }
 }
 
 fn made(state: &mut State, at: At, number: u8) {
