@@ -8,6 +8,7 @@
 mod apiserver;
 mod cargo_bench;
 mod decide;
+mod fleet;
 mod issue;
 mod machine;
 
@@ -58,6 +59,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "decide", run: decide::run },
     Bench { name: "issue", run: issue::run },
     Bench { name: "apiserver", run: apiserver::run },
+    Bench { name: "fleet", run: fleet::run },
 ];
 
 fn names() -> Vec<&'static str> {

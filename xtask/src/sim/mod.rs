@@ -18,6 +18,9 @@ const STANDING_FROM: u64 = 6000;
 /// The first seed, if other ones are to be tried.
 const FROM: &str = "CERTMESH_SIM_FROM";
 
+/// The fleets that every test run lets live for a year: enough clusters to see what grows faster than they do.
+const FLEETS: &str = "100,300";
+
 /// What to run.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -58,6 +61,25 @@ pub(crate) fn standing_seeds(workspace: &Workspace) -> Result<String, Failure> {
         .args(["--corpus", "--seeds", &STANDING.to_string(), "--from", &from])
         .run("replay the seed; tell its story again in a test, then mend what is wrong")?;
     Ok(output.lines().last().unwrap_or_default().to_owned())
+}
+
+/// Fleets that live for a year: renewed in time, at a cost that grows no faster than they do.
+pub(crate) fn fleets(workspace: &Workspace) -> Result<String, Failure> {
+    let told = fleets_of(workspace, FLEETS)?;
+    let rows: Vec<&str> = told.lines().filter(|line| line.starts_with("| ")).collect();
+    let first = rows.first().map(|row| row.trim_matches(['|', ' ']).replace(" | ", ", "));
+    first.filter(|_| rows.len() == 3).ok_or_else(|| {
+        let advice = "see what `cargo xtask sim -- --fleet 100` prints";
+        Failure::new("a fleet's life ended without its three results", advice).found(vec![told.clone()])
+    })
+}
+
+/// What the simulator says of fleets of these sizes, separated by commas.
+pub(crate) fn fleets_of(workspace: &Workspace, sizes: &str) -> Result<String, Failure> {
+    let binary = build(workspace)?;
+    Logged::new(workspace, "fleets", binary)
+        .args(["--fleet", sizes])
+        .run("see what it says; `cargo xtask sim -- --fleet 100,1000` runs others")
 }
 
 /// The simulator in its own profile: fast, and built in a moment.

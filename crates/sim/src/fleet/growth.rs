@@ -113,18 +113,13 @@ pub(super) fn alone(plan: &Plan, json: bool) -> Result<String, String> {
     if json {
         return serde_json::to_string(&row).map_err(|error| error.to_string());
     }
-    Ok(report::of(&[row], "of one fleet only"))
+    report::of(&[row], None)
 }
 
 /// Fleets of several sizes, each in a process of its own. An error if a cluster costs more the more there are.
 pub(super) fn compared(plans: &[Plan]) -> Result<String, String> {
     let rows = plans.iter().map(Row::measured_apart).collect::<Result<Vec<Row>, String>>()?;
-    let faster = faster_than_the_fleet(&rows);
-    if faster.is_empty() {
-        Ok(report::of(&rows, "a cluster costs no more the more there are"))
-    } else {
-        Err(report::of(&rows, &format!("MISSED: {}", faster.join("; "))))
-    }
+    report::of(&rows, Some(&faster_than_the_fleet(&rows)))
 }
 
 /// The costs that grow faster than the number of clusters.
@@ -152,6 +147,8 @@ fn whole(number: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::DAY;
+    use super::super::spread::Window;
     use super::*;
 
     /// A fleet of which nothing but this grows faster than it.
@@ -166,7 +163,7 @@ mod tests {
             issued: size,
             spread: Spread::of(&[], 1),
             memory: clusters * 1000,
-            processor: whole(clusters),
+            processor: whole(clusters) / 100.0,
             wall: 1.0,
         };
         grows(&mut row);
@@ -182,6 +179,18 @@ mod tests {
         assert!(told(row(1000, |row| row.agents.reads *= 2))[0].contains("API reads"));
         assert!(told(row(1000, |row| row.memory *= 2))[0].contains("memory"));
         assert!(told(row(1000, |row| row.processor *= 3.0))[0].contains("processor"));
+    }
+
+    #[test]
+    fn a_promise_that_was_not_kept_is_a_failure() {
+        let told = |rows: &[Row]| report::of(rows, Some(&faster_than_the_fleet(rows)));
+        let small = row(100, |_| ());
+        assert!(told(&[small.clone(), row(1000, |_| ())]).is_ok());
+        let missed = |row| told(&[small.clone(), row]).unwrap_err();
+        assert!(missed(row(1000, |row| row.issued *= 2)).contains("MISSED: linear"));
+        assert!(missed(row(120, |row| row.processor = 70.0)).contains("MISSED: < 60 s"));
+        let uneven = Window { from: 0, to: 2 * DAY, renewals: 200, most_in_a_day: 180 };
+        assert!(missed(row(120, |row| row.spread.waves.push(uneven))).contains("MISSED: ≤ 1.5"));
     }
 
     #[test]
