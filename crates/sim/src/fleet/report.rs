@@ -53,6 +53,7 @@ fn costs(rows: &[Row]) -> String {
     for row in rows {
         let _ = write!(text, "{:>11.1}{:>9}", row.wall, "");
     }
+    text.truncate(text.trim_end().len());
     text.push('\n');
     text
 }
