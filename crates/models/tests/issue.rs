@@ -1,6 +1,6 @@
 //! The issue model is searched completely, and each defect is found.
 
-use certmesh_models::issue::{Bounds, Defect, Edit, Intrusion, IssueModel, Kind, Role};
+use certmesh_models::issue::{Bounds, Defect, Edit, Intrusion, IssueModel, Kind, Role, Rotation};
 use stateright::{Checker, HasDiscoveries, Model};
 use std::time::Instant;
 
@@ -72,6 +72,26 @@ fn deleted_midway_and_made_again() {
     let people = vec![Create, Delete, Create];
     let bounds = Bounds { people, lagging: caches(), waits: vec![LONG], ..Bounds::of(1) };
     exhausted("deleted midway and made again", bounds, 100_000);
+}
+
+#[test]
+fn a_rotation() {
+    let steps = [Rotation::AddsTheRoot, Rotation::Signs, Rotation::DropsTheOldRoot, Rotation::Ends];
+    let rotation: Vec<Edit> = steps.map(Edit::Rotate).to_vec();
+    let bounds = Bounds { issued: Some(DAY), people: rotation.clone(), ..Bounds::of(1) };
+    exhausted("rotation, caches lag", Bounds { lagging: caches(), ..bounds.clone() }, 10);
+    exhausted("rotation, time passes", Bounds { waits: vec![LONG], ..bounds.clone() }, 10);
+    exhausted("two clusters, rotation", Bounds { clusters: 2, people: rotation[..2].to_vec(), ..bounds }, 10);
+}
+
+#[test]
+fn somebody_tidies_up() {
+    let intruder = Intrusion::TIDYING.to_vec();
+    let bounds = Bounds { people: vec![Create], intruder, ..Bounds::of(1) };
+    exhausted("somebody tidies up, caches lag", Bounds { intrusions: 1, lagging: caches(), ..bounds.clone() }, 10);
+    exhausted("somebody tidies up, time", Bounds { intrusions: 2, waits: vec![LONG], ..bounds.clone() }, 10);
+    let people = vec![Create, Host(1), Delete];
+    exhausted("somebody tidies up midway", Bounds { intrusions: 2, people, ..bounds }, 10);
 }
 
 #[test]

@@ -259,9 +259,14 @@ impl fmt::Debug for Object {
     }
 }
 
-/// The Secret of the CA.
-pub(super) fn ca_name() -> ObjectRef {
-    ObjectRef::new(NAMESPACE, "ca")
+/// The Secret of the CA with this number.
+pub(super) fn ca_name(number: usize) -> ObjectRef {
+    ObjectRef::new(NAMESPACE, format!("ca-{number}"))
+}
+
+/// That CA, as a spec names it.
+pub(super) fn ca(number: usize) -> RootCertificateAuthority {
+    RootCertificateAuthority { signing_certificate_secret: Some(ca_name(number)) }
 }
 
 /// Namespace and name of a cluster's intent.
@@ -278,7 +283,6 @@ pub(super) fn host(cluster: usize, number: u8) -> String {
 /// An intent as a person writes it.
 pub(super) fn new_intent(cluster: usize) -> IssuedCertificate {
     let name = intent_name(cluster);
-    let ca = RootCertificateAuthority { signing_certificate_secret: Some(ca_name()) };
     let options = CommonCertOptions {
         key_algorithm: Some(KeyAlgorithmName::EcdsaP256),
         ttl_days: 90,
@@ -294,7 +298,7 @@ pub(super) fn new_intent(cluster: usize) -> IssuedCertificate {
             hosts: vec![host(cluster, 0)],
             issued_certificate_secret: Some(ObjectRef::new("istio-system", "cacerts")),
             cert_options: Some(options),
-            gloo_mesh_ca: Some(ca),
+            gloo_mesh_ca: Some(ca(0)),
             ..IssuedCertificateSpec::default()
         },
         status: None,

@@ -1,13 +1,15 @@
 //! What people do to intents, and what an intruder does in a remote cluster.
 
-use certmesh_api::certificates::{CertificateRequestState, IssuedCertificate};
+use certmesh_api::certificates::{
+    CertificateRequestState, CertificateRotationState, IssuedCertificate, IssuedCertificateState,
+};
 use certmesh_api::names::annotations;
 use certmesh_x509::{Hosts, SigningRequest, SubjectName};
 use k8s_openapi::ByteString;
 use kube::ResourceExt;
 use std::sync::LazyLock;
 
-use super::objects::{Kind, Object, host, json, new_intent};
+use super::objects::{Kind, Object, ca, host, json, new_intent};
 use super::time::Moment;
 use super::world::{Site, State};
 use super::{IssueModel, pki, server};
@@ -23,6 +25,21 @@ pub enum Edit {
     Renew,
     /// Deletes it.
     Delete,
+    /// Goes on to this step of a rotation to another root, once the one before is finished everywhere.
+    Rotate(Rotation),
+}
+
+/// The steps of a rotation, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rotation {
+    /// Both roots, the old signer.
+    AddsTheRoot,
+    /// Both roots, the new signer.
+    Signs,
+    /// The new root, the new signer.
+    DropsTheOldRoot,
+    /// No rotation any more.
+    Ends,
 }
 
 /// What an intruder does in a remote cluster.
@@ -42,6 +59,12 @@ pub enum Intrusion {
     TakesAnothersRequest,
     /// Writes the answer to another cluster's request onto its own.
     TakesAnothersAnswer,
+    /// Deletes the copy.
+    DeletesTheCopy,
+    /// Deletes the pending key.
+    DeletesTheKey,
+    /// Deletes the issued Secret.
+    DeletesTheSecret,
 }
 
 impl Intrusion {
@@ -53,6 +76,9 @@ impl Intrusion {
         Self::ReplaysTheAnswer,
         Self::EditsTheCopy,
     ];
+    /// What somebody does who only means to tidy up.
+    pub const TIDYING: [Self; 4] =
+        [Self::DeletesTheCopy, Self::DeletesTheRequest, Self::DeletesTheKey, Self::DeletesTheSecret];
     /// What it may do with what it saw in another cluster.
     pub const FROM_ABROAD: [Self; 2] = [Self::TakesAnothersRequest, Self::TakesAnothersAnswer];
 }
@@ -81,6 +107,7 @@ impl IssueModel {
         let is_possible = match edit {
             Edit::Create => old.is_none(),
             Edit::Host(_) | Edit::Renew | Edit::Delete => old.is_some() && !is_being_deleted,
+            Edit::Rotate(_) => old.is_some_and(is_finished) && !is_being_deleted,
         };
         if !is_possible {
             return None;
@@ -134,8 +161,29 @@ fn apply(edit: Edit, cluster: usize, intent: &mut IssuedCertificate) {
             let nonce = intent.annotations().get(annotations::RENEW).map_or(1, |nonce| nonce.len() + 1);
             intent.annotations_mut().insert(annotations::RENEW.to_owned(), "x".repeat(nonce));
         }
+        Edit::Rotate(rotation) => {
+            intent.spec.gloo_mesh_ca = Some(ca(1));
+            intent.spec.previous_gloo_mesh_ca = (rotation != Rotation::Ends).then(|| ca(0));
+            intent.spec.rotation_state = match rotation {
+                Rotation::AddsTheRoot => CertificateRotationState::AddingNewRoot,
+                Rotation::Signs => CertificateRotationState::PropagatingNewIntermediate,
+                Rotation::DropsTheOldRoot => CertificateRotationState::DeletingOldRoot,
+                Rotation::Ends => CertificateRotationState::NotRotating,
+            };
+        }
         Edit::Create | Edit::Delete => {}
     }
+}
+
+/// Whether what the intent asks for is said to be in place, as far as a person can see.
+fn is_finished(intent: Object) -> bool {
+    let spec = &intent.intent().object.spec;
+    let generation = intent.intent().object.metadata.generation;
+    intent.status().is_some_and(|status| {
+        status.state == IssuedCertificateState::Finished
+            && Some(status.observed_generation) == generation
+            && status.observed_rotation_state == spec.rotation_state
+    })
 }
 
 /// A cluster that an intruder is in.
@@ -157,10 +205,10 @@ impl Victim<'_> {
                 swapped.spec.certificate_signing_request = Some(INTRUDERS_REQUESTS[self.number].clone());
                 server::replaced(Kind::Request, request?, &json(&swapped))
             }
-            Intrusion::DeletesTheRequest => {
-                request?;
-                None
-            }
+            Intrusion::DeletesTheRequest => return self.deleted(Kind::Request),
+            Intrusion::DeletesTheCopy => return self.deleted(Kind::Copy),
+            Intrusion::DeletesTheKey => return self.deleted(Kind::Key),
+            Intrusion::DeletesTheSecret => return self.deleted(Kind::Issued),
             Intrusion::ReplaysTheRequest if request.is_some() => return None,
             Intrusion::ReplaysTheRequest => {
                 Some(server::created(Kind::Request, self.site.kept?.value(), "", self.now))
@@ -179,6 +227,12 @@ impl Victim<'_> {
             }
         };
         Some((Kind::Request, new))
+    }
+}
+
+impl Victim<'_> {
+    fn deleted(&self, kind: Kind) -> Option<(Kind, Option<Object>)> {
+        Some((kind, server::deleted(kind, self.site.get(kind)?, self.now)))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use certmesh_api::ClusterName;
-use certmesh_api::certificates::CertificateRequest;
+use certmesh_api::certificates::{CertificateRequest, ObjectRef};
 use certmesh_workflow::agent::CreateRequest;
 use certmesh_workflow::examine::{AllowedClusters, SigningCaFacts};
 use certmesh_workflow::issuer::Sign;
@@ -18,13 +18,15 @@ use certmesh_x509::{
 };
 use k8s_openapi::ByteString;
 
-use super::objects::Object;
+use super::objects::{Object, ca_name};
 use super::time::{Moment, START};
 
 /// Keys of a cluster's agent. The last of them is an intruder's.
 pub(super) const POOL: usize = 8;
 /// The number of the intruder's key.
 pub(super) const INTRUDER: usize = POOL - 1;
+/// A root, and another to rotate to.
+const AUTHORITIES: usize = 2;
 /// The clusters there may be.
 pub(super) const CLUSTERS: usize = 2;
 const CA_LIFETIME: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -61,7 +63,7 @@ fn first_free(taken: u8) -> u8 {
 struct Pki {
     keys: Vec<Vec<PrivateKey>>,
     numbers: HashMap<Fingerprint, u8>,
-    authority: SigningCaFacts,
+    authorities: Vec<SigningCaFacts>,
 }
 
 static PKI: LazyLock<Pki> = LazyLock::new(|| {
@@ -69,21 +71,25 @@ static PKI: LazyLock<Pki> = LazyLock::new(|| {
     let keys: Vec<Vec<PrivateKey>> = (0..CLUSTERS).map(|_| (0..POOL).map(|_| new()).collect()).collect();
     let numbers = keys.iter().flat_map(|keys| keys.iter().zip(0..));
     let numbers = numbers.map(|(key, number)| (key.public_key().fingerprint(), number)).collect();
+    Pki { keys, numbers, authorities: (0..AUTHORITIES).map(new_authority).collect() }
+});
+
+fn new_authority(number: usize) -> SigningCaFacts {
+    let key = PrivateKey::generate(KeyAlgorithm::EcdsaP256).expect("the library makes P-256 keys");
     let serial = SerialNumber::from_bytes([1; 16]);
-    let authority = CertificateAuthority::self_signed_root(new(), "certmesh", CA_LIFETIME, &serial, START)
+    let authority = CertificateAuthority::self_signed_root(key, "certmesh", CA_LIFETIME, &serial, START)
         .expect("a root around a new key");
-    let facts = SigningCaFacts {
-        name: super::objects::ca_name(),
+    SigningCaFacts {
+        name: ca_name(number),
         allowed: AllowedClusters::All,
         trust: Some(authority.trust_fingerprint()),
         authority: Ok(authority),
-    };
-    Pki { keys, numbers, authority: facts }
-});
+    }
+}
 
-/// The CA that signs everything.
-pub(super) fn authority() -> &'static SigningCaFacts {
-    &PKI.authority
+/// The CA in this Secret.
+pub(super) fn authority(name: &ObjectRef) -> Option<&'static SigningCaFacts> {
+    PKI.authorities.iter().find(|authority| authority.name == *name)
 }
 
 /// A key of this cluster's pool.

@@ -12,6 +12,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use certmesh_api::certificates::ObjectRef;
 use certmesh_workflow::agent::{self, CreateKey, CreateRequest};
 use certmesh_workflow::examine::Answer;
 use certmesh_workflow::issuer::{self, Authority, Remote, Settings};
@@ -200,6 +201,12 @@ fn issuer_steps(sight: &Sight, defect: Option<Defect>) -> (Vec<Step>, Option<jif
     };
     let settings = Settings { namespace: NAMESPACE.to_owned(), allows_foreign_ca_namespaces: false };
     let inputs = Inputs::of(defect, sight);
+    let wanted = inputs.intent(intent).wanted.as_ref();
+    let mut needed = wanted.into_iter().flat_map(|wanted| wanted.authorities.needed());
+    let (signer, other) = (needed.next(), needed.next());
+    let authority = |name: Option<&ObjectRef>| {
+        name.and_then(pki::authority).map_or(Authority::Missing, Authority::Found)
+    };
     let observed = issuer::Observed {
         settings: &settings,
         cluster,
@@ -210,8 +217,8 @@ fn issuer_steps(sight: &Sight, defect: Option<Defect>) -> (Vec<Step>, Option<jif
             request: request
                 .map(|request| Examined { object: request.request().object, facts: inputs.request(request) }),
         },
-        signer: Authority::Found(pki::authority()),
-        other: Authority::Missing,
+        signer: authority(signer),
+        other: authority(other),
         exhausted_until: None,
         reports_exhausted_until: None,
     };

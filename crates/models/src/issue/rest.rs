@@ -2,7 +2,7 @@
 
 use super::IssueModel;
 use super::objects::{Kind, Object};
-use super::rules::unfinished;
+use super::rules::{Broken, Rule, unfinished};
 use super::shell::{At, remembered};
 use super::time::Moment;
 use super::world::{Process, Role, State};
@@ -14,6 +14,7 @@ pub(super) struct Start {
     now: Moment,
     stored: [Option<Object>; Kind::ALL.len()],
     orphaned: bool,
+    is_disturbed: bool,
 }
 
 /// Looks again at most this many times: the longest back-off included.
@@ -26,7 +27,13 @@ impl IssueModel {
     pub(super) fn comes_to_rest(&self, state: &State) -> bool {
         (0..state.sites.len()).all(|number| {
             let site = &state.sites[number];
-            let start = Start { site: number, now: state.now, stored: site.stored, orphaned: site.orphaned };
+            let start = Start {
+                site: number,
+                now: state.now,
+                stored: site.stored,
+                orphaned: site.orphaned,
+                is_disturbed: site.intrusions > 0,
+            };
             remembered(&self.memo.rests, &start, || self.rested(state, number).is_ok())
         })
     }
@@ -50,13 +57,13 @@ impl IssueModel {
     pub(super) fn rested(&self, state: &State, number: usize) -> Result<State, Unrest> {
         let mut state = state.clone();
         state.sites[number].processes = vec![Process::new(Role::Issuer), Process::new(Role::Agent)];
-        let broken = state.broken;
+        state.broken = Broken::default();
         for _ in 0..WAKE_UPS {
             let turns = [0, 1].map(|process| self.turns(&mut state, At { site: number, process }));
             let [Some(issuer), Some(agent)] = turns else {
                 return Err(Unrest { why: "a process writes without end", state });
             };
-            if state.broken != broken {
+            if Rule::ALL.iter().any(|rule| self.breaks(&state, *rule)) {
                 return Err(Unrest { why: "a rule is broken on the way", state });
             }
             if issuer.is_busy || agent.is_busy {

@@ -3,9 +3,11 @@
 use certmesh_api::certificates::{CertificateRequestState, IssuedCertificateState, IssuedCertificateStatus};
 use certmesh_workflow::examine::Answer;
 use certmesh_workflow::need::{Digest, Need};
-use certmesh_x509::Certificate;
+use certmesh_x509::{Certificate, Fingerprint};
+use std::collections::BTreeSet;
 
 use super::objects::{Kind, Object};
+use super::pki;
 use super::product::Verb;
 use super::time::Moment;
 use super::world::{Role, Seen, Site};
@@ -41,6 +43,8 @@ pub(super) enum Rule {
     AnotherAnswer,
     /// A request is answered that was answered.
     AnsweredTwice,
+    /// A root set is replaced by one that neither contains it nor is contained in it.
+    RootsSwapped,
     /// A key that is needed, or a request whose answer is, is deleted by who sees that it is.
     DeletedWhileNeeded,
     /// A copy is deleted whose intent lives.
@@ -51,6 +55,24 @@ pub(super) enum Rule {
     SaysWhatIsNot,
     /// A write changes nothing.
     SaidAgain,
+}
+
+impl Rule {
+    pub(super) const ALL: [Self; 13] = [
+        Self::KeyLeaves,
+        Self::SignedUnasked,
+        Self::NotWhole,
+        Self::OldIsGone,
+        Self::DeliveredTwice,
+        Self::AnotherAnswer,
+        Self::AnsweredTwice,
+        Self::RootsSwapped,
+        Self::DeletedWhileNeeded,
+        Self::CopyDeleted,
+        Self::Undone,
+        Self::SaysWhatIsNot,
+        Self::SaidAgain,
+    ];
 }
 
 /// A write that the server takes.
@@ -75,13 +97,14 @@ impl Write<'_> {
     /// Notes the rules that it breaks.
     pub(super) fn judge(&self, broken: &mut Broken) {
         type Question<'a> = fn(&Write<'a>) -> bool;
-        let rules: [(Rule, Question<'_>); 11] = [
+        let rules: [(Rule, Question<'_>); 12] = [
             (Rule::KeyLeaves, Self::key_leaves),
             (Rule::NotWhole, Self::is_not_whole),
             (Rule::OldIsGone, Self::old_is_gone),
             (Rule::DeliveredTwice, Self::delivers_twice),
             (Rule::AnotherAnswer, Self::stores_another_answer),
             (Rule::AnsweredTwice, Self::answers_twice),
+            (Rule::RootsSwapped, Self::swaps_roots),
             (Rule::DeletedWhileNeeded, Self::deletes_what_is_needed),
             (Rule::CopyDeleted, Self::deletes_a_copy_that_lives),
             (Rule::Undone, Self::undoes),
@@ -169,6 +192,16 @@ impl Write<'_> {
                 .is_some_and(|request| request.request().facts.state != CertificateRequestState::Pending)
     }
 
+    fn swaps_roots(&self) -> bool {
+        if self.kind != Kind::Issued {
+            return false;
+        }
+        match (self.before.and_then(roots), self.after.and_then(roots)) {
+            (Some(old), Some(new)) => !old.is_subset(new) && !new.is_subset(old),
+            _ => false,
+        }
+    }
+
     fn deletes_what_is_needed(&self) -> bool {
         self.is_needed && self.before.is_some()
     }
@@ -236,14 +269,22 @@ fn certificate(issued: Object) -> Option<&'static Certificate> {
     issued.issued().facts.certificate.as_ref()
 }
 
-/// Whether a certificate is for what the intent asks: there is one, nobody has deleted it, and these are its hosts.
+fn roots(issued: Object) -> Option<&'static BTreeSet<Fingerprint>> {
+    issued.issued().facts.roots.as_ref()?.as_ref().ok().map(|roots| roots.fingerprints())
+}
+
+/// Whether a certificate is for what the intent asks: there is one, nobody has deleted it, and these are its hosts and CA,
+/// and no longer a life than that.
 pub(super) fn is_asked_for(intent: Option<Object>, certificate: &Certificate) -> bool {
     intent.is_some_and(|intent| {
         let wanted = intent.intent().facts.wanted.as_ref();
         intent.intent().object.metadata.deletion_timestamp.is_none()
             && wanted.is_ok_and(|wanted| {
                 let life = certificate.not_after().duration_since(certificate.not_before()).as_secs();
+                let signer = pki::authority(wanted.authorities.signer());
+                let signer = signer.and_then(|signer| signer.authority.as_ref().ok());
                 certificate.identifies_exactly(&wanted.hosts)
+                    && signer.is_some_and(|it| it.certificate().subject() == certificate.issuer())
                     && u64::try_from(life).is_ok_and(|life| life <= wanted.lifetime.as_secs() + BACKDATE)
             })
     })
@@ -292,6 +333,9 @@ pub(super) fn unfinished(site: &Site, now: Moment) -> Option<&'static str> {
     }
     if issued.and_then(Object::need).map(|need| need.renew) != Some(intent.intent().facts.renew) {
         return Some("the renewal that a person asked for did not come");
+    }
+    if issued.and_then(Object::need).map(|need| Some(need.trust)) != Some(site.get(Kind::Copy).and_then(|copy| copy.copy().facts.trust)) {
+        return Some("chain and roots are not those that the issuer announced");
     }
     leftover.then_some("a request or a key is left over")
 }
