@@ -79,19 +79,34 @@ fn a_rotation() {
     let steps = [Rotation::AddsTheRoot, Rotation::Signs, Rotation::DropsTheOldRoot, Rotation::Ends];
     let rotation: Vec<Edit> = steps.map(Edit::Rotate).to_vec();
     let bounds = Bounds { issued: Some(DAY), people: rotation.clone(), ..Bounds::of(1) };
-    exhausted("rotation, caches lag", Bounds { lagging: caches(), ..bounds.clone() }, 10);
-    exhausted("rotation, time passes", Bounds { waits: vec![LONG], ..bounds.clone() }, 10);
-    exhausted("two clusters, rotation", Bounds { clusters: 2, people: rotation[..2].to_vec(), ..bounds }, 10);
+    exhausted("rotation, caches lag", Bounds { lagging: caches(), ..bounds.clone() }, 1_200);
+    let people = vec![Create, Edit::ReplaceTheRoot, Delete];
+    let hasty = Bounds { people, lagging: caches(), ..Bounds::of(1) };
+    exhausted("another root without a rotation", hasty, 25_000);
+    exhausted("rotation, time passes", Bounds { waits: vec![LONG], ..bounds.clone() }, 800);
+    exhausted(
+        "two clusters, rotation",
+        Bounds { clusters: 2, people: rotation[..2].to_vec(), ..bounds },
+        2_500,
+    );
 }
 
 #[test]
 fn somebody_tidies_up() {
     let intruder = Intrusion::TIDYING.to_vec();
     let bounds = Bounds { people: vec![Create], intruder, ..Bounds::of(1) };
-    exhausted("somebody tidies up, caches lag", Bounds { intrusions: 1, lagging: caches(), ..bounds.clone() }, 10);
-    exhausted("somebody tidies up, time", Bounds { intrusions: 2, waits: vec![LONG], ..bounds.clone() }, 10);
+    exhausted(
+        "somebody tidies up, caches lag",
+        Bounds { intrusions: 1, lagging: caches(), ..bounds.clone() },
+        15_000,
+    );
+    exhausted(
+        "somebody tidies up, time passes",
+        Bounds { intrusions: 2, waits: vec![LONG], ..bounds.clone() },
+        50_000,
+    );
     let people = vec![Create, Host(1), Delete];
-    exhausted("somebody tidies up midway", Bounds { intrusions: 2, people, ..bounds }, 10);
+    exhausted("somebody tidies up midway", Bounds { intrusions: 2, people, ..bounds }, 60_000);
 }
 
 #[test]
@@ -102,7 +117,7 @@ fn two_issuers() {
     exhausted("two issuers, caches lag", bounds, 40_000);
     let lagging = vec![(Role::Issuer, Kind::Intent), (Role::Issuer, Kind::Copy)];
     let bounds = Bounds { people: vec![Create, Delete], issuers: 2, lagging, ..Bounds::of(1) };
-    exhausted("two issuers, deleted midway, caches lag", bounds, 10);
+    exhausted("two issuers, deleted midway, caches lag", bounds, 150_000);
 }
 
 #[test]
@@ -112,7 +127,7 @@ fn two_agents() {
     let lagging = vec![(Role::Agent, Kind::Copy)];
     let bounds =
         Bounds { issued: Some(DAY), people: vec![Host(1), Delete], agents: 2, lagging, ..Bounds::of(1) };
-    exhausted("two agents, caches lag", bounds, 10);
+    exhausted("two agents, caches lag", bounds, 500_000);
 }
 
 #[test]
@@ -124,7 +139,7 @@ fn an_intruder() {
     exhausted("an intruder, caches lag", bounds, 200_000);
     exhausted("an intruder, twice", Bounds { intrusions: 2, waits, ..home.clone() }, 50_000);
     let bounds = Bounds { intrusions: 2, people: vec![Host(1)], ..home };
-    exhausted("an intruder, twice, and a change", bounds, 10);
+    exhausted("an intruder, twice, and a change", bounds, 35_000);
 }
 
 #[test]
@@ -184,6 +199,7 @@ fn every_defect_is_found() {
             aged(&[]),
             "a certificate is replaced for a cause, and once for a need",
         ),
+        (Defect::ReplacesTheLiveRoot, behind(&[Create, Edit::ReplaceTheRoot]), "a root set is never swapped"),
         (Defect::SaysItAgain, with(&[Create]), "no write says the same again"),
         (
             Defect::DeletesCopiesToChangeThem,

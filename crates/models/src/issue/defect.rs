@@ -2,7 +2,7 @@
 
 use certmesh_api::certificates::CertificateRequestState;
 use certmesh_workflow::examine::{
-    self, AnswerFacts, IntentFacts, IssuedFacts, PendingKeyFacts, RequestFacts,
+    self, AnswerFacts, CopyFacts, IntentFacts, IssuedFacts, PendingKeyFacts, RequestFacts,
 };
 use certmesh_workflow::need::Digest;
 
@@ -48,6 +48,8 @@ pub enum Defect {
     ReleasesTheCopyTooEarly,
     /// What a certificate was issued for is not known any more.
     ForgetsWhatItIssuedFor,
+    /// The roots in use are not looked at before they are replaced.
+    ReplacesTheLiveRoot,
     /// A status is written in every pass.
     SaysItAgain,
     /// A copy is brought up to date by deleting it.
@@ -129,6 +131,7 @@ fn drop_guards(steps: &mut [Step], kind: Guard) {
 #[derive(Default)]
 pub(super) struct Inputs {
     intent: Option<IntentFacts>,
+    copy: Option<CopyFacts>,
     request: Option<RequestFacts>,
     answer: Option<AnswerFacts>,
     key: Option<PendingKeyFacts>,
@@ -161,6 +164,12 @@ impl Inputs {
             Some(Defect::TrustsTheCopy) => {
                 inputs.intent = copy.map(|copy| examine::intent(copy.copy().object));
             }
+            Some(Defect::ReplacesTheLiveRoot) => {
+                inputs.copy = copy.map(|copy| copy.copy().facts.clone());
+                if let Some(copy) = &mut inputs.copy {
+                    copy.intent.replace_root = true;
+                }
+            }
             Some(Defect::ForgetsWhatItIssuedFor) => {
                 inputs.issued = issued.map(|issued| issued.issued().facts.clone());
                 if let Some(need) = inputs.issued.as_mut().and_then(|issued| issued.need.as_mut()) {
@@ -174,6 +183,10 @@ impl Inputs {
 
     pub(super) fn intent(&self, intent: Object) -> &IntentFacts {
         self.intent.as_ref().unwrap_or(intent.intent().facts)
+    }
+
+    pub(super) fn copy(&self, copy: Object) -> &CopyFacts {
+        self.copy.as_ref().unwrap_or(copy.copy().facts)
     }
 
     pub(super) fn request(&self, request: Object) -> &RequestFacts {

@@ -25,6 +25,8 @@ pub enum Edit {
     Renew,
     /// Deletes it.
     Delete,
+    /// Names another CA, without a rotation.
+    ReplaceTheRoot,
     /// Goes on to this step of a rotation to another root, once the one before is finished everywhere.
     Rotate(Rotation),
 }
@@ -106,7 +108,9 @@ impl IssueModel {
             old.is_some_and(|old| old.intent().object.metadata.deletion_timestamp.is_some());
         let is_possible = match edit {
             Edit::Create => old.is_none(),
-            Edit::Host(_) | Edit::Renew | Edit::Delete => old.is_some() && !is_being_deleted,
+            Edit::Host(_) | Edit::Renew | Edit::Delete | Edit::ReplaceTheRoot => {
+                old.is_some() && !is_being_deleted
+            }
             Edit::Rotate(_) => old.is_some_and(is_finished) && !is_being_deleted,
         };
         if !is_possible {
@@ -161,6 +165,7 @@ fn apply(edit: Edit, cluster: usize, intent: &mut IssuedCertificate) {
             let nonce = intent.annotations().get(annotations::RENEW).map_or(1, |nonce| nonce.len() + 1);
             intent.annotations_mut().insert(annotations::RENEW.to_owned(), "x".repeat(nonce));
         }
+        Edit::ReplaceTheRoot => intent.spec.gloo_mesh_ca = Some(ca(1)),
         Edit::Rotate(rotation) => {
             intent.spec.gloo_mesh_ca = Some(ca(1));
             intent.spec.previous_gloo_mesh_ca = (rotation != Rotation::Ends).then(|| ca(0));

@@ -204,9 +204,8 @@ fn issuer_steps(sight: &Sight, defect: Option<Defect>) -> (Vec<Step>, Option<jif
     let wanted = inputs.intent(intent).wanted.as_ref();
     let mut needed = wanted.into_iter().flat_map(|wanted| wanted.authorities.needed());
     let (signer, other) = (needed.next(), needed.next());
-    let authority = |name: Option<&ObjectRef>| {
-        name.and_then(pki::authority).map_or(Authority::Missing, Authority::Found)
-    };
+    let authority =
+        |name: Option<&ObjectRef>| name.and_then(pki::authority).map_or(Authority::Missing, Authority::Found);
     let observed = issuer::Observed {
         settings: &settings,
         cluster,
@@ -270,7 +269,7 @@ fn agent_steps(sight: &Sight, defect: Option<Defect>) -> (Vec<Step>, Option<jiff
     let inputs = Inputs::of(defect, sight);
     let observed = agent::Observed {
         agent_namespace: NAMESPACE,
-        copy: copy.copy(),
+        copy: Examined { object: copy.copy().object, facts: inputs.copy(copy) },
         rival: None,
         issued: issued
             .map(|issued| Examined { object: issued.issued().object, facts: inputs.issued(issued) }),

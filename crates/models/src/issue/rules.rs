@@ -1,9 +1,10 @@
 //! What must never happen, looked at with each write: the "Never" list of the workflow as far as states can show it.
 
 use certmesh_api::certificates::{CertificateRequestState, IssuedCertificateState, IssuedCertificateStatus};
+use certmesh_api::conditions::STALLED;
 use certmesh_workflow::examine::Answer;
 use certmesh_workflow::need::{Digest, Need};
-use certmesh_x509::{Certificate, Fingerprint};
+use certmesh_x509::{Certificate, Fingerprint, TrustBundle};
 use std::collections::BTreeSet;
 
 use super::objects::{Kind, Object};
@@ -270,7 +271,7 @@ fn certificate(issued: Object) -> Option<&'static Certificate> {
 }
 
 fn roots(issued: Object) -> Option<&'static BTreeSet<Fingerprint>> {
-    issued.issued().facts.roots.as_ref()?.as_ref().ok().map(|roots| roots.fingerprints())
+    issued.issued().facts.roots.as_ref()?.as_ref().ok().map(TrustBundle::fingerprints)
 }
 
 /// Whether a certificate is for what the intent asks: there is one, nobody has deleted it, and these are its hosts and CA,
@@ -307,6 +308,21 @@ pub(super) fn wanted_need(copy: Object, issued: Option<Object>) -> Option<Need> 
     })
 }
 
+/// Whether it waits for a person, since the intent names a root that those in use do not have.
+fn keeps_the_live_root(intent: Object, status: &IssuedCertificateStatus, issued: Option<Object>) -> bool {
+    let reasons = ["RootReplaced", "WouldReplaceLiveRoot"];
+    let is_stalled = status.conditions.iter().any(|condition| {
+        condition.type_ == STALLED
+            && condition.status == "True"
+            && reasons.contains(&condition.reason.as_str())
+    });
+    let wanted = intent.intent().facts.wanted.as_ref().ok();
+    let signer = wanted.and_then(|wanted| pki::authority(wanted.authorities.signer()));
+    let signer = signer.and_then(|signer| signer.authority.as_ref().ok());
+    let (Some(signer), Some(live)) = (signer, issued.and_then(roots)) else { return false };
+    is_stalled && signer.roots().fingerprints().is_disjoint(live)
+}
+
 /// Why a cluster's certificate is not as it should be when nobody has anything to do any more; nothing when it is.
 pub(super) fn unfinished(site: &Site, now: Moment) -> Option<&'static str> {
     let leftover = [Kind::Request, Kind::Key].into_iter().any(|kind| site.get(kind).is_some());
@@ -322,6 +338,9 @@ pub(super) fn unfinished(site: &Site, now: Moment) -> Option<&'static str> {
         return (!is_noted).then_some("the Secret does not say that nothing renews it");
     };
     let Some(status) = intent.status() else { return Some("the intent says nothing") };
+    if keeps_the_live_root(intent, status, issued) {
+        return None;
+    }
     if status.state != IssuedCertificateState::Finished
         || intent.intent().object.metadata.generation != Some(status.observed_generation)
     {
@@ -334,7 +353,9 @@ pub(super) fn unfinished(site: &Site, now: Moment) -> Option<&'static str> {
     if issued.and_then(Object::need).map(|need| need.renew) != Some(intent.intent().facts.renew) {
         return Some("the renewal that a person asked for did not come");
     }
-    if issued.and_then(Object::need).map(|need| Some(need.trust)) != Some(site.get(Kind::Copy).and_then(|copy| copy.copy().facts.trust)) {
+    if issued.and_then(Object::need).map(|need| Some(need.trust))
+        != Some(site.get(Kind::Copy).and_then(|copy| copy.copy().facts.trust))
+    {
         return Some("chain and roots are not those that the issuer announced");
     }
     leftover.then_some("a request or a key is left over")
