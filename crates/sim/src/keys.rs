@@ -7,13 +7,15 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use certmesh_api::certificates::ObjectRef;
+use certmesh_api::certificates::{KeyAlgorithmName, ObjectRef};
 use certmesh_api::names::annotations;
 use certmesh_api::secrets::{CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT};
+use certmesh_controllers::KeyMaker;
 use certmesh_x509::{Certificate, Fingerprint, PrivateKey};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -32,6 +34,34 @@ pub(crate) fn key(number: u64) -> PrivateKey {
             .or_insert_with(|| PrivateKey::from_pem(key_pem(number).as_bytes()).expect("a P-256 key"))
             .clone()
     })
+}
+
+/// Where agents have their private keys from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum KeySource {
+    /// The pool, whatever an intent asks for: a key costs nothing.
+    Pool,
+    /// They are made as in production, of the kind that the intent asks for, and intents ask for different ones.
+    Made,
+}
+
+impl KeySource {
+    /// What an agent makes its keys with; `taken` counts those of the pool.
+    pub(crate) fn maker(self, taken: Arc<AtomicU64>) -> KeyMaker {
+        match self {
+            Self::Pool => KeyMaker::given(move |_| Ok(key(taken.fetch_add(1, Ordering::Relaxed)))),
+            Self::Made => KeyMaker::given(PrivateKey::generate),
+        }
+    }
+
+    /// What an intent asks for: key and, for RSA, bits. A new RSA-2048 key takes as long as a third of a run.
+    pub(crate) fn wanted(self, number: u64) -> (KeyAlgorithmName, u32) {
+        match (self, number % 4) {
+            (Self::Made, 1) => (KeyAlgorithmName::EcdsaP384, 0),
+            (Self::Made, 2) => (KeyAlgorithmName::Rsa, 2048),
+            _ => (KeyAlgorithmName::EcdsaP256, 0),
+        }
+    }
 }
 
 /// SEC1 of a P-256 key (RFC 5915), without the public half.

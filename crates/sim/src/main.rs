@@ -67,6 +67,9 @@ struct Arguments {
     /// Stop at the first failure, and print nothing but its seed and what was violated.
     #[arg(long)]
     hunt: bool,
+    /// Where agents have their keys from; made ones are of all kinds, and slow.
+    #[arg(long, value_enum, default_value_t = keys::KeySource::Pool)]
+    keys: keys::KeySource,
     /// Remote clusters.
     #[arg(long, default_value_t = 2)]
     clusters: usize,
@@ -93,7 +96,14 @@ fn main() -> ExitCode {
 impl Arguments {
     fn plan(&self, seed: u64) -> Plan {
         let only = self.only.as_ref().map(|only| only.iter().copied().collect::<BTreeSet<u64>>());
-        Plan { clusters: self.clusters, steps: self.steps, faulty: !self.calm, only, ..Plan::of(seed) }
+        Plan {
+            clusters: self.clusters,
+            steps: self.steps,
+            faulty: !self.calm,
+            only,
+            keys: self.keys,
+            ..Plan::of(seed)
+        }
     }
 
     fn seeds(&self) -> Vec<u64> {

@@ -3,8 +3,8 @@
 use certmesh_api::certificates::ObjectRef;
 
 use crate::cluster::{HOME, Kind};
-use crate::faults::Faults;
 use crate::process::Actor;
+use crate::run::Plan;
 use crate::world::World;
 
 fn intent() -> ObjectRef {
@@ -17,7 +17,7 @@ fn copy() -> ObjectRef {
 
 /// A world with one cluster in which nothing goes wrong by itself, its watches begun.
 fn calm() -> World {
-    let mut world = World::new(1, 1, Faults::none(1), false);
+    let mut world = World::new(&Plan { clusters: 1, faulty: false, ..Plan::of(1) });
     world.install_authorities();
     pass(&mut world, 1);
     world

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use certmesh_api::certificates::ObjectRef;
 
-use crate::faults::Faults;
 use crate::invariants::{endings, signing};
+use crate::keys::KeySource;
 use crate::witness::Violation;
 use crate::world::World;
 
@@ -15,8 +15,8 @@ pub(crate) const STEPS: u64 = 200;
 const PATIENCE_STEPS: u64 = 6000;
 /// Seconds that it may take: the longest back-off and some.
 const PATIENCE: i64 = 4 * 3600;
-/// Seconds in which what was let pass for a moment is still said.
-const AFTERTHOUGHTS: i64 = 65;
+/// Seconds in which what was let pass for a moment is still said, and what nobody watches is looked at again.
+const AFTERTHOUGHTS: i64 = 305;
 /// Seconds of silence that follow.
 const SILENCE: i64 = 25 * 60;
 
@@ -32,12 +32,22 @@ pub(crate) struct Plan {
     pub(crate) only: Option<BTreeSet<u64>>,
     /// Whether it is written down.
     pub(crate) traced: bool,
+    /// Where agents have their keys from.
+    pub(crate) keys: KeySource,
 }
 
 impl Plan {
     /// The ordinary run of a seed.
     pub(crate) fn of(seed: u64) -> Self {
-        Self { seed, clusters: 2, steps: STEPS, faulty: true, only: None, traced: false }
+        Self {
+            seed,
+            clusters: 2,
+            steps: STEPS,
+            faulty: true,
+            only: None,
+            traced: false,
+            keys: KeySource::Pool,
+        }
     }
 }
 
@@ -57,8 +67,7 @@ pub(crate) struct Outcome {
 
 /// Runs a plan.
 pub(crate) fn run(plan: &Plan) -> Outcome {
-    let faults = if plan.faulty { Faults::of(plan.seed, plan.only.clone()) } else { Faults::none(plan.seed) };
-    let mut world = World::new(plan.seed, plan.clusters, faults, plan.traced);
+    let mut world = World::new(plan);
     begin(&mut world);
     for _ in 0..plan.steps {
         if is_violated(&world) {

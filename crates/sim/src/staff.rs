@@ -7,14 +7,14 @@ use certmesh_api::certificates::ObjectRef;
 use certmesh_controllers::stepwise::{
     SteppedAgent, SteppedAgentConfig, SteppedIssuer, SteppedIssuerConfig, SteppedRemote,
 };
-use certmesh_controllers::{Change, Clock, IssuanceLog, KeyMaker, Metrics};
+use certmesh_controllers::{Change, Clock, IssuanceLog, Metrics};
 use certmesh_x509::SerialNumber;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use crate::clock::VirtualClock;
 use crate::cluster::{HOME, Kind};
-use crate::keys;
+use crate::keys::KeySource;
 use crate::port::Outbox;
 use crate::process::{Actor, Engine, Inbox, Process, Wake};
 use crate::watch::{AnyNews, Watch};
@@ -26,13 +26,16 @@ pub(crate) struct Ledger {
     /// The issuance log, until it is read.
     log: Arc<Mutex<Vec<u8>>>,
     serials: Arc<AtomicU64>,
-    made_keys: Arc<AtomicU64>,
+    /// Where agents have their keys from.
+    pub(crate) keys: KeySource,
+    taken_keys: Arc<AtomicU64>,
 }
 
 impl Ledger {
     /// Nothing has been written yet.
-    pub(crate) fn new(metrics: Metrics) -> Self {
-        Self { metrics, log: Arc::default(), serials: Arc::default(), made_keys: Arc::default() }
+    pub(crate) fn new(metrics: Metrics, keys: KeySource) -> Self {
+        let (serials, taken_keys) = (Arc::default(), Arc::default());
+        Self { metrics, log: Arc::default(), serials, keys, taken_keys }
     }
 
     /// What was added to the issuance log since the last time.
@@ -46,11 +49,6 @@ impl Ledger {
             let number = u128::from(serials.fetch_add(1, Ordering::Relaxed)) + 1;
             SerialNumber::from_bytes(number.to_be_bytes())
         })
-    }
-
-    fn keys(&self) -> KeyMaker {
-        let made = Arc::clone(&self.made_keys);
-        KeyMaker::given(move |_| Ok(keys::key(made.fetch_add(1, Ordering::Relaxed))))
     }
 }
 
@@ -127,7 +125,7 @@ pub(crate) fn agent(site: usize, clock: VirtualClock, ledger: &Ledger) -> Proces
         namespace: HOME.to_owned(),
         transport: outbox.port(site),
         clock: wall(&clock),
-        keys: ledger.keys(),
+        keys: ledger.keys.maker(Arc::clone(&ledger.taken_keys)),
         metrics: ledger.metrics.clone(),
     };
     let targets = inbox.clone();

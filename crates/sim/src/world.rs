@@ -22,6 +22,7 @@ use crate::cluster::{Cluster, HOME, ISTIO, Kind};
 use crate::faults::{Family, Faults, stream};
 use crate::port::Outbox;
 use crate::process::{Actor, Engine, Inbox, Process, Progress};
+use crate::run::Plan;
 use crate::staff::{self, Ledger};
 use crate::trace::Trace;
 use crate::witness::{Object, Witness, Write};
@@ -48,7 +49,7 @@ pub(crate) struct World {
     pub(crate) memory: crate::actors::Memory,
     /// Watches that tell nothing for now: process, cluster and kind. For stories that are told step by step.
     pub(crate) held: Vec<(usize, usize, Kind)>,
-    ledger: Ledger,
+    pub(crate) ledger: Ledger,
     passes: u64,
     /// API requests that were carried out.
     pub(crate) requests: u64,
@@ -62,10 +63,11 @@ enum Choice {
 }
 
 impl World {
-    /// A world with so many remote clusters, in which nothing has happened yet.
-    pub(crate) fn new(seed: u64, remotes: usize, faults: Faults, traced: bool) -> Self {
-        let clock = VirtualClock::new();
-        let names: Vec<String> = (1..=remotes).map(|site| format!("cluster-{site}")).collect();
+    /// A world in which nothing has happened yet.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let (clock, seed) = (VirtualClock::new(), plan.seed);
+        let faults = if plan.faulty { Faults::of(seed, plan.only.clone()) } else { Faults::none(seed) };
+        let names: Vec<String> = (1..=plan.clusters).map(|site| format!("cluster-{site}")).collect();
         let registered = names.iter().map(|name| (name.as_str(), Some(name.as_str())));
         let namespaces: Vec<_> = std::iter::once((HOME, None)).chain(registered).collect();
         let store_seed = |site: u64| seed.wrapping_mul(31).wrapping_add(site);
@@ -82,10 +84,10 @@ impl World {
             processes: Vec::new(),
             faults,
             witness: Witness::default(),
-            trace: Trace::new(traced),
+            trace: Trace::new(plan.traced),
             memory: crate::actors::Memory::default(),
             held: Vec::new(),
-            ledger: Ledger::new(metrics()),
+            ledger: Ledger::new(metrics(), plan.keys),
             passes: 0,
             requests: 0,
             clock,

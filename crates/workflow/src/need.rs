@@ -145,6 +145,8 @@ pub enum NeedReason {
     KeyMismatch,
     /// The chain does not lead to the roots, or is not what was issued.
     ChainInvalid,
+    /// It begins in the future: a clock was ahead when it was signed, and nobody accepts it until then.
+    NotYetValid,
     /// Hosts, organization, key options, lifetime or CA differ from what it was issued for.
     SpecChanged,
     /// The issuer would sign under another chain or root set.
@@ -164,6 +166,7 @@ impl NeedReason {
             Self::SecretIncomplete => "SecretIncomplete",
             Self::KeyMismatch => "KeyMismatch",
             Self::ChainInvalid => "ChainInvalid",
+            Self::NotYetValid => "NotYetValid",
             Self::SpecChanged => "SpecChanged",
             Self::TrustChanged => "TrustChanged",
             Self::RenewalRequested => "RenewalRequested",

@@ -43,7 +43,7 @@ impl World {
         let mut rng = self.random(20);
         let (lifetime, signer) =
             (LIFETIMES[rng.usize(..LIFETIMES.len())], ["ca-a", "ca-a", "ca-i"][rng.usize(..3)]);
-        let intent = intent(name, lifetime, signer);
+        let intent = intent(name, lifetime, signer, self.ledger.keys.wanted(rng.u64(..)));
         self.create(Actor::User, 0, Kind::IssuedCertificate, name, to_value(&intent))
     }
 
@@ -200,13 +200,19 @@ impl World {
 }
 
 /// An intent for a Secret in a remote cluster.
-pub(crate) fn intent(name: &ObjectRef, lifetime: u32, signer: &str) -> IssuedCertificate {
+pub(crate) fn intent(
+    name: &ObjectRef,
+    lifetime: u32,
+    signer: &str,
+    (key_algorithm, rsa_key_size_bytes): (KeyAlgorithmName, u32),
+) -> IssuedCertificate {
     let secret = if name.name == "istio" { well_known::ISTIO_CA_SECRET } else { name.name.as_str() };
     let spec = IssuedCertificateSpec {
         hosts: vec!["spiffe://cluster.local/ns/istio-system/sa/istiod".to_owned()],
         issued_certificate_secret: Some(ObjectRef::new(ISTIO, secret)),
         cert_options: Some(CommonCertOptions {
-            key_algorithm: Some(KeyAlgorithmName::EcdsaP256),
+            key_algorithm: Some(key_algorithm),
+            rsa_key_size_bytes,
             ttl_seconds: Some(lifetime),
             ..CommonCertOptions::default()
         }),

@@ -17,7 +17,7 @@ use super::{Plan, audit};
 use crate::actors::people::intent;
 use crate::clock::VirtualClock;
 use crate::cluster::{Cluster, Effect, HOME, ISTIO, Kind, to_value};
-use crate::keys::Authority;
+use crate::keys::{Authority, KeySource};
 use crate::port::Call;
 use crate::process::{Actor, Process, Progress, Wake};
 use crate::staff::{self, Ledger};
@@ -78,7 +78,7 @@ impl Plan {
 
 impl Fleet {
     fn new(plan: &Plan) -> Self {
-        let (clock, ledger) = (VirtualClock::new(), Ledger::new(Metrics::default()));
+        let (clock, ledger) = (VirtualClock::new(), Ledger::new(Metrics::default(), KeySource::Pool));
         let clusters = clusters(plan.clusters, &clock);
         let desk = Desk::new(&clock, &ledger);
         let remotes = || clusters.iter().enumerate().skip(1);
@@ -107,7 +107,7 @@ impl Fleet {
     }
 
     fn create_intent(&mut self, name: &ObjectRef) -> Result<(), String> {
-        let intent = intent(name, self.plan.lifetime, CA);
+        let intent = intent(name, self.plan.lifetime, CA, KeySource::Pool.wanted(0));
         self.create(Kind::IssuedCertificate, name, to_value(&intent))
     }
 

@@ -62,7 +62,8 @@ pub(crate) fn need_has_a_cause(write: &Write, history: &History) -> Result<(), S
     let begin = replacement.certificate.not_before().as_second() + BACKDATE;
     let half = begin + (replacement.certificate.not_after().as_second() - begin) / 2;
     let set = history.clock_set.get(&write.actor).is_some_and(|step| *step >= write.since);
-    ensure(changed || set || write.clock.as_second() >= half, || {
+    let useless = write.clock < replacement.certificate.not_before();
+    ensure(changed || set || useless || write.clock.as_second() >= half, || {
         format!("the certificate in Secret {} was replaced without a cause", write.name)
     })
 }
@@ -72,7 +73,8 @@ pub(crate) fn storm_brake_holds(write: &Write, history: &History) -> Result<(), 
     let Some(replacement) = replacement(write, history) else { return Ok(()) };
     let begin = replacement.certificate.not_before().as_second() + BACKDATE;
     let life = replacement.certificate.not_after().as_second() - begin;
-    let young = write.clock.as_second() < begin + BRAKE.min(life / 3);
+    let useless = write.clock < replacement.certificate.not_before();
+    let young = !useless && write.clock.as_second() < begin + BRAKE.min(life / 3);
     let set = history.clock_set.get(&write.actor).is_some_and(|step| *step >= write.since);
     ensure(!young || set || replacement.is_of_a_changed_trust_or_a_person(), || {
         format!("the certificate in Secret {} was replaced right after it was issued", write.name)

@@ -79,6 +79,9 @@ fn is_finished(
     let Some(secret) = target(world, intent) else { return Err("ready, but there is no Secret".to_owned()) };
     whole(&secret, world.clock.now())?;
     let certificate = data(&secret, CA_CERT).and_then(|pem| Certificate::from_pem(pem).ok());
+    ensure(certificate.as_ref().is_some_and(|found| found.not_before() <= world.clock.now()), || {
+        "ready, but the certificate in place begins in the future".to_owned()
+    })?;
     let wanted = Hosts::parse(&intent.spec.hosts).map_err(|error| error.to_string())?;
     ensure(certificate.as_ref().is_some_and(|found| found.identifies_exactly(&wanted)), || {
         "ready, but the certificate in place has other hosts".to_owned()
@@ -248,9 +251,12 @@ pub(crate) fn next_change(world: &World) -> Option<jiff::Timestamp> {
         [renewal, status.next_attempt_at].map(|time| time.map(|time| time.0))
     });
     let requests = world.clusters.iter().flat_map(|cluster| cluster.all(Kind::CertificateRequest));
-    let answers = requests.map(|object| {
+    // An answer that could not be put in place ends; or begins, if a clock was ahead when it was signed.
+    let now = world.clock.now();
+    let answers = requests.flat_map(|object| {
         let certificate = super::signing::answer_of(&parsed(&object));
-        certificate.map(|certificate| certificate.not_after())
+        let begin = certificate.as_ref().map(Certificate::not_before).filter(|begin| *begin > now);
+        [begin, certificate.map(|certificate| certificate.not_after())]
     });
     // A certificate that is too young to be replaced.
     let waits = |cluster: &&crate::cluster::Cluster| {

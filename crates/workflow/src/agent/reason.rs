@@ -73,6 +73,7 @@ impl Question<'_> {
         self.secret_is_incomplete()
             .or_else(|| self.key_is_anothers())
             .or_else(|| self.chain_is_invalid())
+            .or_else(|| self.is_not_yet_valid())
             .or_else(|| self.spec_changed())
             .or_else(|| self.trust_changed())
             .or_else(|| self.renewal_was_requested())
@@ -98,6 +99,13 @@ impl Question<'_> {
             _ => false,
         };
         is_invalid.then_some(NeedReason::ChainInvalid)
+    }
+
+    /// Issuers date certificates back, so that one that begins in the future was signed by a clock that was far ahead, and
+    /// that this cluster's clock, too, was ahead when it was put in place: no proxy accepts it now.
+    fn is_not_yet_valid(&self) -> Option<NeedReason> {
+        let certificate = self.issued.content.as_ref().ok()?.certificate();
+        (self.now < certificate.not_before()).then_some(NeedReason::NotYetValid)
     }
 
     fn spec_changed(&self) -> Option<NeedReason> {
@@ -128,13 +136,15 @@ impl Question<'_> {
     }
 
     /// The storm brake: whatever keeps asking for new certificates, there is one in ten minutes. Not for a trust that
-    /// changed and not for a person.
+    /// changed and not for a person; and what begins in the future is not young, it is of no use.
     fn braked(&self, reason: NeedReason) -> Option<Verdict> {
         if self.trust_changed().or_else(|| self.renewal_was_requested()).is_some() {
             return None;
         }
-        let until = schedule::brake_until(self.issued.certificate.as_ref()?);
-        (self.now < until).then_some(Verdict::Braked { reason, until })
+        let certificate = self.issued.certificate.as_ref()?;
+        let until = schedule::brake_until(certificate);
+        (certificate.not_before() <= self.now && self.now < until)
+            .then_some(Verdict::Braked { reason, until })
     }
 }
 

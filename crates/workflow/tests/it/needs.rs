@@ -202,6 +202,30 @@ fn the_storm_brake_holds_but_for_a_trust_and_a_person() {
     }
 }
 
+/// The clocks of the issuer and of a cluster were three days ahead, and then set right: the certificate in place was valid in
+/// three days, its intent said Ready, and whoever changed the intent had to wait as long, since it counted as young.
+#[test]
+fn a_certificate_that_begins_in_the_future_is_replaced() {
+    let changes: [Change; 2] =
+        [|_| (), |world| options(world, |options| options.org_name = "Another".to_owned())];
+    for change in changes {
+        let mut world = World::empty();
+        world.now += seconds(3 * 86_400);
+        world.create_intent(&crate::world::intent());
+        world.settle();
+        assert_eq!(world.delivered.len(), 1);
+        world.now -= seconds(3 * 86_400);
+        change(&mut world);
+        assert_eq!(reason_after(&mut world), Some(NeedReason::NotYetValid));
+        world.settle();
+        assert_eq!(world.delivered.len(), 2, "{:?}", world.writes);
+        assert_eq!(reason_after(&mut world), None);
+        let status = world.agent_status();
+        assert_eq!(reason(&status, READY), Some("Issued"));
+        assert!(status.certificate.unwrap().not_before.0 <= world.now);
+    }
+}
+
 #[test]
 fn a_short_life_has_a_short_brake() {
     let mut world = World::empty();
