@@ -33,6 +33,7 @@ const DAY: i64 = 24 * 3600;
 
 /// How a fleet is to live.
 #[derive(Clone, Debug, Args)]
+#[group(id = "FleetArguments")]
 pub(crate) struct Arguments {
     /// Let a fleet of so many clusters live instead; several sizes (10,100,300,1000) are compared.
     #[arg(long, value_delimiter = ',', conflicts_with_all = ["seed", "only"], value_name = "CLUSTERS")]

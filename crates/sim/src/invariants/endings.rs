@@ -270,5 +270,10 @@ pub(crate) fn next_change(world: &World) -> Option<jiff::Timestamp> {
         let certificate = Certificate::from_pem(data(&parsed(&object), CA_CERT)?).ok()?;
         certificate.not_before().checked_add(jiff::SignedDuration::from_secs(BRAKE)).ok()
     });
-    statuses.chain(answers).chain(brakes).flatten().min()
+    // One that is in place, was signed by a clock that was ahead, and cannot be replaced.
+    let begins = world.clusters.iter().skip(1).flat_map(|cluster| cluster.all(Kind::Secret)).map(|object| {
+        let certificate = Certificate::from_pem(data(&parsed(&object), CA_CERT)?).ok()?;
+        Some(certificate.not_before()).filter(|begin| *begin > now)
+    });
+    statuses.chain(answers).chain(brakes).chain(begins).flatten().min()
 }
