@@ -33,6 +33,7 @@ mod request;
 mod serial;
 mod signature;
 mod spiffe;
+mod verdicts;
 mod verify;
 
 pub use algorithm::{KeyAlgorithm, UnknownKeyAlgorithm};
@@ -51,4 +52,5 @@ pub use public_key::{KeyError, KeyIdentifier, PublicKey};
 pub use request::{RequestError, SigningRequest};
 pub use serial::SerialNumber;
 pub use spiffe::{InvalidSpiffeId, SpiffeId};
+pub use verdicts::remember_verdicts;
 pub use verify::{VerificationError, VerifiedPath, verify_chain};

@@ -12,6 +12,7 @@ use webpki::aws_lc_rs as algorithms;
 use crate::{
     private_key::PrivateKey,
     public_key::{KeyError, PublicKey},
+    verdicts,
 };
 
 /// What a chain may be signed with: what Go, OpenSSL, BoringSSL and webpki all verify. No SHA-1, no MD5, no RSA below
@@ -76,9 +77,9 @@ pub(crate) fn verify(key: &PublicKey, signed: &SignedBytes<'_>) -> Result<(), Si
         .ok_or_else(|| SignatureError::UnsupportedAlgorithm {
             algorithm: format!("{} by {}", name(signed.algorithm), key.algorithm_name()),
         })?;
-    algorithm
-        .verify_signature(key.key_bits(), signed.bytes, signed.signature)
-        .map_err(|_| SignatureError::Invalid)
+    let is_valid = || algorithm.verify_signature(key.key_bits(), signed.bytes, signed.signature).is_ok();
+    let question = [signed.algorithm, key.key_bits(), signed.bytes, signed.signature];
+    if verdicts::remembered(&question, is_valid) { Ok(()) } else { Err(SignatureError::Invalid) }
 }
 
 /// The name of an algorithm, from the content of its AlgorithmIdentifier.
