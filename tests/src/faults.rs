@@ -1,5 +1,6 @@
 //! A client that dies, or whose objects change under its hands: what happens to a process is decided at its writes.
 
+use crate::machine::{LocalClock, Signals};
 use crate::storm::{Crash, Storm, Stream};
 use futures::future::BoxFuture;
 use http::{Method, Request, Response};
@@ -64,6 +65,8 @@ struct Inner {
     meddle: Option<Box<Meddle>>,
     hold: Option<Hold>,
     storm: Option<Stream>,
+    signals: Signals,
+    clock: LocalClock,
     writes: AtomicU32,
     sent: Mutex<Vec<Sent>>,
     crashed: AtomicBool,
@@ -84,13 +87,25 @@ impl Faults {
     }
 
     /// What a storm does to this start of a process.
-    pub fn of_storm(storm: &Storm, process: &str) -> Self {
-        Self { inner: Arc::new(Inner { storm: Some(storm.stream(process)), ..Inner::default() }) }
+    pub fn of_storm(storm: &Storm, process: &str, clock: &LocalClock) -> Self {
+        let (storm, clock) = (Some(storm.stream(process)), clock.clone());
+        Self { inner: Arc::new(Inner { storm, clock, ..Inner::default() }) }
+    }
+
+    /// Stops the process and lets it go on.
+    pub fn signals(&self) -> &Signals {
+        &self.inner.signals
+    }
+
+    /// The process's clock.
+    pub(crate) fn clock(&self) -> &LocalClock {
+        &self.inner.clock
     }
 
     /// Kills the process now.
     pub fn kill(&self) {
         self.inner.crashed.store(true, Ordering::SeqCst);
+        self.inner.signals.kill();
         self.inner.notify.notify_waiters();
     }
 

@@ -116,6 +116,14 @@ pub struct Running {
 }
 
 impl Running {
+    fn begin(
+        faults: &Faults,
+        process: impl Future<Output = ()> + Send + 'static,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { task: tokio::spawn(faults.signals().around(Box::pin(process))), stop }
+    }
+
     /// Ends it as SIGTERM would: passes that have begun are finished.
     pub async fn stop(self) {
         self.stop.cancel();
@@ -227,7 +235,7 @@ impl Fleet {
     pub async fn run_issuer_with(&self, faults: &Faults, connect: Connector) -> Running {
         let stop = CancellationToken::new();
         let config = self.issuer_config(self.issuers_client().await, faults, connect);
-        Running { task: tokio::spawn(issuer::run(config, stop.clone())), stop }
+        Running::begin(faults, issuer::run(config, stop.clone()), stop)
     }
 
     /// Starts an issuer that works while it is elected, with its own way to the management cluster.
@@ -255,7 +263,7 @@ impl Fleet {
             metrics: config.metrics.clone(),
             readiness: config.readiness.clone(),
         };
-        Running { task: tokio::spawn(issuer::run_elected(config, election, stop.clone())), stop }
+        Running::begin(faults, issuer::run_elected(config, election, stop.clone()), stop)
     }
 
     async fn issuers_client(&self) -> Client {
@@ -268,11 +276,12 @@ impl Fleet {
             agent_namespace: HOME.to_owned(),
             client: faults.wrap(client),
             any_ca_namespace: false,
-            clock: self.clock.clone(),
+            clock: faults.clock().over(&self.clock),
             metrics: self.metrics.clone(),
             readiness: Readiness::default(),
             connect,
             issuance_log: IssuanceLog::new(self.issuance_log.clone()),
+            spawner: faults.signals().spawner(),
         }
     }
 
@@ -300,12 +309,13 @@ impl Fleet {
             namespace: HOME.to_owned(),
             requests: client.clone(),
             local: client,
-            clock: self.clock.clone(),
+            clock: faults.clock().over(&self.clock),
             keys: KeyMaker::default(),
             metrics: self.metrics.clone(),
             readiness: Readiness::default(),
+            spawner: faults.signals().spawner(),
         };
-        Running { task: tokio::spawn(agent::run(config, stop.clone())), stop }
+        Running::begin(faults, agent::run(config, stop.clone()), stop)
     }
 
     /// A client of `cluster` that acts as `user`, over the fleet's transport.

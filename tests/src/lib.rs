@@ -22,6 +22,7 @@ pub mod forgeries;
 mod inventory;
 mod link;
 mod logs;
+mod machine;
 mod objects;
 mod overtaker;
 mod reading;
@@ -37,6 +38,7 @@ pub use fleet::{Fleet, HOME, Kind, ROOT_CA, Running, Transport, ensure_namespace
 pub use inventory::Inventory;
 pub use link::{Link, LinkState};
 pub use logs::{CapturedLogs, SharedLog};
+pub use machine::{LocalClock, Signals};
 pub use objects::{intent, is_ready, reason, signing_secret};
 pub use overtaker::Overtaker;
 pub use reading::{certificate_in, condition};

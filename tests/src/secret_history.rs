@@ -1,5 +1,6 @@
 //! Every version of an issued Secret where others write to it too: what they did is theirs, the rest is ours.
 
+use crate::machine::LocalClock;
 use crate::witness::whole;
 use certmesh_api::certificates::ObjectRef;
 use certmesh_api::names::annotations;
@@ -22,6 +23,8 @@ pub struct Version {
     pub is_gone: bool,
     /// The need that it says it was issued for.
     pub need: String,
+    /// The fingerprints of its roots, as it says.
+    pub roots: String,
     /// The certificate, if its files belong together.
     pub whole: Result<Certificate, String>,
 }
@@ -33,8 +36,9 @@ pub struct SecretHistory {
 }
 
 impl SecretHistory {
-    /// Begins to watch. Everything from resourceVersion 1 on is seen, so nothing is missed.
-    pub fn of(cluster: &Cluster, secret: &ObjectRef, clock: Clock) -> Self {
+    /// Begins to watch. Everything from resourceVersion 1 on is seen, so nothing is missed. What is valid by a time that its
+    /// agent's clock told is as good as the agent could know.
+    pub fn of(cluster: &Cluster, secret: &ObjectRef, clock: Clock, agents: LocalClock) -> Self {
         let api = Api::<Secret>::namespaced(cluster.client(Cluster::admin()), &secret.namespace);
         let parameters = WatchParams::default().fields(&format!("metadata.name={}", secret.name));
         let versions = Arc::<Mutex<Vec<_>>>::default();
@@ -55,7 +59,11 @@ impl SecretHistory {
                         resource_version: from.clone(),
                         is_gone,
                         need: secret.annotations().get(annotations::NEED).cloned().unwrap_or_default(),
-                        whole: whole(secret, &clock),
+                        roots: secret.annotations().get(annotations::ROOTS).cloned().unwrap_or_default(),
+                        whole: whole(secret, &clock).or_else(|flaw| {
+                            let once = agents.once(&clock);
+                            once.iter().find_map(|clock| whole(secret, clock).ok()).ok_or(flaw)
+                        }),
                     };
                     record.lock().unwrap_or_else(PoisonError::into_inner).push(version);
                 }

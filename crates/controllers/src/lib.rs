@@ -28,6 +28,7 @@ mod memo;
 mod metrics;
 mod requests;
 pub mod stepwise;
+mod tasks;
 mod transport;
 
 pub use cache::{Cache, Change, Feed, watch_config};
@@ -41,6 +42,7 @@ pub use issuance_log::IssuanceLog;
 pub use keys::KeyMaker;
 pub use kubeconfig::{KubeconfigRefusal, client_from_secret, parse as parse_kubeconfig};
 pub use metrics::Metrics;
+pub use tasks::Spawner;
 pub use transport::{ApiRequest, ApiVerb, Transport};
 
 pub use certmesh_workflow::lease::Timing;

@@ -1,7 +1,8 @@
 //! The processes, and who starts them again when they die.
 
 use certmesh_controllers::Timing;
-use certmesh_tests::{Faults, Fleet, Link, Running, Storm};
+use certmesh_tests::{Faults, Fleet, Link, LocalClock, Running, Storm};
+use jiff::SignedDuration;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,11 +34,13 @@ struct Member {
     faults: Mutex<Faults>,
     /// An issuer's way to its own cluster.
     link: Link,
+    /// The clock of the machine that it runs on, whenever it runs.
+    clock: LocalClock,
 }
 
 impl Crew {
     /// Starts an issuer or two, and all agents.
-    pub(crate) fn start(fleet: &Arc<Fleet>, storm: &Storm) -> Self {
+    pub(crate) fn start(fleet: &Arc<Fleet>, storm: &Storm, agents: &[LocalClock]) -> Self {
         let mut processes = if storm.dice("crew").permille(300) {
             vec![Process::Issuer]
         } else {
@@ -47,7 +50,11 @@ impl Crew {
         storm.note(&format!("crew: {processes:?}"));
         let (stop, deaths) = (CancellationToken::new(), Arc::<AtomicU32>::default());
         let member = |process| {
-            Arc::new(Member { process, faults: Mutex::new(Faults::default()), link: Link::default() })
+            let clock = match process {
+                Process::Agent(index) => agents[index].clone(),
+                Process::Issuer | Process::ElectedIssuer(_) => LocalClock::default(),
+            };
+            Arc::new(Member { process, faults: Mutex::default(), link: Link::default(), clock })
         };
         let members: Vec<_> = processes.into_iter().map(member).collect();
         let watch_over = |member: &Arc<Member>| {
@@ -62,7 +69,42 @@ impl Crew {
     pub(crate) fn kill(&self, number: usize, storm: &Storm) {
         let member = &self.members[number % self.members.len()];
         storm.note(&format!("{:?} is killed", member.process));
-        member.faults.lock().unwrap_or_else(PoisonError::into_inner).kill();
+        member.faults().kill();
+    }
+
+    /// Stops one of them for so long. It goes on where it was, whoever leads by then.
+    pub(crate) fn freeze(&self, number: usize, duration: Duration, storm: &Storm) {
+        let member = Arc::clone(&self.members[number % self.members.len()]);
+        storm.note(&format!("{:?} is stopped for {} s", member.process, duration.as_secs()));
+        let signals = member.faults().signals().clone();
+        signals.stop();
+        let storm = storm.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(duration).await;
+            storm.note(&format!("{:?} goes on", member.process));
+            signals.go_on();
+        });
+    }
+
+    /// Sets the clock of one of them so far ahead, or behind, and after so long right again.
+    pub(crate) fn set_clock(&self, number: usize, ahead: SignedDuration, duration: Duration, storm: &Storm) {
+        let member = Arc::clone(&self.members[number % self.members.len()]);
+        storm.note(&format!("the clock of {:?} is ahead by {ahead:#}", member.process));
+        member.clock.set_ahead(ahead);
+        let storm = storm.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(duration).await;
+            storm.note(&format!("the clock of {:?} is right again", member.process));
+            member.clock.set_ahead(SignedDuration::ZERO);
+        });
+    }
+
+    /// All go on, and their clocks are right.
+    pub(crate) fn mend(&self) {
+        for member in &self.members {
+            member.clock.set_ahead(SignedDuration::ZERO);
+            member.faults().signals().go_on();
+        }
     }
 
     /// The ways of the issuers to the management cluster.
@@ -95,7 +137,7 @@ async fn watch_over(
 ) {
     for start in 0.. {
         let name = format!("{:?} start {start}", member.process);
-        let faults = Faults::of_storm(&storm, &name);
+        let faults = Faults::of_storm(&storm, &name, &member.clock);
         *member.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults.clone();
         let running = member.start(&fleet, start, &faults).await;
         tokio::select! {
@@ -114,6 +156,10 @@ async fn watch_over(
 }
 
 impl Member {
+    fn faults(&self) -> Faults {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     async fn start(&self, fleet: &Fleet, start: u32, faults: &Faults) -> Running {
         match self.process {
             Process::Issuer => fleet.run_issuer(faults).await,

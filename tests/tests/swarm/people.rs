@@ -6,8 +6,10 @@ use certmesh_api::manifests::Issuer;
 use certmesh_api::names::annotations;
 use certmesh_api::secrets;
 use certmesh_tests::forger::{csr, new_key};
-use certmesh_tests::{Dice, Fleet, HOME, Kind, LinkState, ROOT_CA, Storm, intent};
+use certmesh_tests::{Dice, Fleet, HOME, Kind, LinkState, ROOT_CA, Storm, intent, signing_secret};
+use certmesh_x509::KeyAlgorithm;
 use http::StatusCode;
+use jiff::SignedDuration;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
@@ -30,6 +32,8 @@ pub(crate) struct Deeds {
     pub(crate) deletions: [usize; 2],
     /// The hosts that a person ever asked for, by cluster.
     pub(crate) hosts: [BTreeSet<String>; 2],
+    /// How often a person said that a cluster's roots may be replaced.
+    pub(crate) accepted: [usize; 2],
     /// How many deeds there were.
     pub(crate) count: u32,
 }
@@ -57,9 +61,15 @@ enum Deed {
     TouchCa,
     DisallowCluster,
     AllowClusters,
+    ReplaceCa,
+    BreakCa,
+    RemoveCa,
+    RestoreCa,
+    Freeze,
+    SetClock,
 }
 
-const DEEDS: [Deed; 21] = [
+const DEEDS: [Deed; 27] = [
     Deed::Renew,
     Deed::ChangeHosts,
     Deed::ChangeLifetime,
@@ -81,6 +91,12 @@ const DEEDS: [Deed; 21] = [
     Deed::TouchCa,
     Deed::DisallowCluster,
     Deed::AllowClusters,
+    Deed::ReplaceCa,
+    Deed::BreakCa,
+    Deed::RemoveCa,
+    Deed::RestoreCa,
+    Deed::Freeze,
+    Deed::SetClock,
 ];
 
 pub(crate) struct People<'a> {
@@ -89,11 +105,15 @@ pub(crate) struct People<'a> {
     pub(crate) crew: &'a Crew,
     pub(crate) deeds: Deeds,
     dice: Dice,
+    /// The CA as it is in the beginning.
+    ca: Secret,
 }
 
 impl<'a> People<'a> {
-    pub(crate) fn new(fleet: &'a Fleet, storm: &'a Storm, crew: &'a Crew) -> Self {
-        Self { fleet, storm, crew, deeds: Deeds::default(), dice: storm.dice("people") }
+    pub(crate) async fn new(fleet: &'a Fleet, storm: &'a Storm, crew: &'a Crew) -> Self {
+        let mut ca = fleet.get::<Secret>(&fleet.management, HOME, ROOT_CA).await.unwrap();
+        (ca.metadata.uid, ca.metadata.resource_version) = (None, None);
+        Self { fleet, storm, crew, deeds: Deeds::default(), dice: storm.dice("people"), ca }
     }
 
     /// Does this and that for so long. In each run only some of the deeds are done.
@@ -116,7 +136,9 @@ impl<'a> People<'a> {
 
     /// Puts in order what only a person can: the CA may sign, the intents exist, the links work.
     pub(crate) async fn put_in_order(&mut self) {
+        self.crew.mend();
         self.links().for_each(|link| link.set(LinkState::Up));
+        self.restore_ca().await;
         self.allow("*").await;
         for index in [0, 1] {
             self.create_intent(index).await;
@@ -130,6 +152,21 @@ impl<'a> People<'a> {
         self.deeds.hosts[index].extend(intent.spec.hosts.clone());
         // One that is there, or on its way out, is no matter: whoever waits for it tries again.
         let _ = api.create(&PostParams::default(), &intent).await;
+    }
+
+    /// What an intent waits for a person to say: the roots in use may be replaced. So it is when the first certificate was
+    /// signed while somebody else's root was in the CA's Secret.
+    pub(crate) async fn accept_other_roots(&mut self, index: usize) {
+        self.storm.note(&format!("the roots in use in cluster-{} may be replaced", index + 1));
+        self.deeds.accepted[index] += 1;
+        self.annotate_intent(index, json!({annotations::REPLACE_ROOT: "true"})).await;
+    }
+
+    async fn restore_ca(&self) {
+        let api = self.api::<Secret>(None, HOME);
+        if api.create(&PostParams::default(), &self.ca).await.is_err() {
+            self.patch::<Secret>(None, HOME, ROOT_CA, json!({"data": self.ca.data})).await;
+        }
     }
 
     async fn act(&mut self, deed: Deed, index: usize) {
@@ -180,6 +217,21 @@ impl<'a> People<'a> {
             }
             Deed::DisallowCluster => self.allow("cluster-7").await,
             Deed::AllowClusters => self.allow("*").await,
+            Deed::ReplaceCa => {
+                let other = signing_secret(ROOT_CA, &self.fleet.new_root(KeyAlgorithm::EcdsaP256));
+                self.patch::<Secret>(None, HOME, ROOT_CA, json!({"data": other.data})).await;
+            }
+            Deed::BreakCa => {
+                let key = ByteString(new_key().to_pem().as_bytes().to_vec());
+                self.patch::<Secret>(None, HOME, ROOT_CA, json!({"data": {secrets::CA_KEY: key}})).await;
+            }
+            Deed::RemoveCa => self.delete::<Secret>(None, HOME, ROOT_CA).await,
+            Deed::RestoreCa => self.restore_ca().await,
+            Deed::Freeze => {
+                let duration = self.dice.up_to(Duration::from_secs(120));
+                self.crew.freeze(usize::try_from(number).unwrap(), duration, self.storm);
+            }
+            Deed::SetClock => self.set_clock(usize::try_from(number).unwrap()),
         }
     }
 
@@ -221,6 +273,14 @@ impl<'a> People<'a> {
             LinkState::Garbage,
         ]);
         self.break_for_a_while(self.fleet.links[index].clone(), state);
+    }
+
+    fn set_clock(&self, number: usize) {
+        let one = self.dice.one_of(&[1, 60, 60 * 60, 24 * 60 * 60]);
+        let count = i64::try_from(1 + self.dice.below(3)).unwrap();
+        let seconds = self.dice.one_of(&[1, -1]) * one * count;
+        let duration = self.dice.up_to(Duration::from_secs(120));
+        self.crew.set_clock(number, SignedDuration::from_secs(seconds), duration, self.storm);
     }
 
     fn cut_issuer_off(&self) {

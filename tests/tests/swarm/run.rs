@@ -6,8 +6,8 @@ use crate::verdict::{self, foreign_secret};
 use certmesh_api::certificates::{IssuedCertificate, ObjectRef};
 use certmesh_api::names::annotations;
 use certmesh_tests::{
-    Fleet, Inventory, MINUTE, SecretHistory, Storm, certificate_in, condition, intent, is_clean, is_ready,
-    whole,
+    Fleet, Inventory, LocalClock, MINUTE, SecretHistory, Storm, certificate_in, condition, intent, is_clean,
+    is_ready, reason, whole,
 };
 use certmesh_x509::Hosts;
 use k8s_openapi::api::core::v1::Secret;
@@ -74,15 +74,17 @@ pub(crate) async fn run(seed: u64, slot: &Slot) -> Result<Outcome, String> {
     let fleet = Arc::new(Fleet::with_targets(2, &[target.clone(), foreign.clone()]).await);
     let storm = Storm::of(seed);
     *slot.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(storm.clone());
-    let histories =
-        [0, 1].map(|index| SecretHistory::of(&fleet.remotes[index], &target, fleet.clock.clone()));
+    let agents = [LocalClock::default(), LocalClock::default()];
+    let histories = [0, 1].map(|index| {
+        SecretHistory::of(&fleet.remotes[index], &target, fleet.clock.clone(), agents[index].clone())
+    });
     let bystander = fleet.create(&fleet.remotes[0], &foreign_secret(&foreign)).await;
     let mut wanted = intent("cluster-1", "foreign");
     wanted.spec.issued_certificate_secret = Some(foreign.clone());
     fleet.create(&fleet.management, &wanted).await;
 
-    let crew = Crew::start(&fleet, &storm);
-    let mut people = People::new(&fleet, &storm, &crew);
+    let crew = Crew::start(&fleet, &storm, &agents);
+    let mut people = People::new(&fleet, &storm, &crew).await;
     people.create_intent(0).await;
     people.create_intent(1).await;
     let duration = MINUTE * 3 + storm.dice("duration").up_to(MINUTE * 5);
@@ -130,6 +132,9 @@ async fn settle(people: &mut People<'_>) -> Result<(), String> {
     loop {
         let mut missing = Vec::new();
         for index in [0, 1] {
+            if waits_for_a_person(people.fleet, index).await {
+                people.accept_other_roots(index).await;
+            }
             if let Some(what) = missing_in(people.fleet, index).await {
                 missing.push(format!("cluster-{}: {what}", index + 1));
             }
@@ -145,6 +150,15 @@ async fn settle(people: &mut People<'_>) -> Result<(), String> {
         }
         tokio::time::sleep(Duration::from_secs(if begin.elapsed() < MINUTE { 2 } else { 20 })).await;
     }
+}
+
+/// Whether nothing more can happen until somebody says that the roots in use may be replaced.
+async fn waits_for_a_person(fleet: &Fleet, index: usize) -> bool {
+    let intent = fleet.get::<IssuedCertificate>(&fleet.management, &cluster(index), NAME).await;
+    intent.is_some_and(|intent| {
+        reason(&intent) == "WouldReplaceLiveRoot"
+            && !intent.annotations().contains_key(annotations::REPLACE_ROOT)
+    })
 }
 
 /// What is not yet as it should be in a cluster.

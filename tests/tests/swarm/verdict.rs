@@ -27,7 +27,7 @@ pub(crate) fn foreign_secret(name: &ObjectRef) -> Secret {
 /// need got two. How many certificates were put in place.
 pub(crate) fn history(index: usize, versions: &[Version], deeds: &Deeds) -> Result<usize, String> {
     let mut needs = BTreeSet::new();
-    let (mut deliveries, mut deletions) = (0, 0);
+    let (mut deliveries, mut deletions, mut replaced) = (0, 0, 0);
     let mut before: Option<&Version> = None;
     for version in versions {
         let at = format!("cluster-{} at resourceVersion {}", index + 1, version.resource_version);
@@ -56,6 +56,12 @@ pub(crate) fn history(index: usize, versions: &[Version], deeds: &Deeds) -> Resu
                         return Err(format!("{at}: a second certificate for need {}", version.need));
                     }
                 }
+            }
+        }
+        if !version.is_gone && before.is_some_and(|before| before.roots != version.roots) {
+            replaced += 1;
+            if replaced > deeds.accepted[index] {
+                return Err(format!("{at}: the roots in use were replaced without a person's word"));
             }
         }
         before = Some(version).filter(|version| !version.is_gone);
@@ -90,7 +96,13 @@ mod tests {
     use k8s_openapi::api::core::v1::Secret as CaSecret;
 
     fn version(number: u32, need: &str, whole: Result<certmesh_x509::Certificate, String>) -> Version {
-        Version { resource_version: number.to_string(), is_gone: false, need: need.to_owned(), whole }
+        Version {
+            resource_version: number.to_string(),
+            is_gone: false,
+            need: need.to_owned(),
+            roots: "root".to_owned(),
+            whole,
+        }
     }
 
     fn spoilt(number: u32) -> Version {
@@ -114,6 +126,24 @@ mod tests {
         assert!(history(0, std::slice::from_ref(&gone), &deeds).unwrap_err().contains("deleted by us"));
         deeds.deletions[0] = 1;
         assert_eq!(history(0, &[gone], &deeds), Ok(0));
+    }
+
+    #[test]
+    fn roots_that_are_replaced_without_a_persons_word_are_found() {
+        let mut deeds = Deeds::default();
+        deeds.spoiled[0].extend(["7".to_owned(), "8".to_owned()]);
+        let other = Version { roots: "another".to_owned(), ..spoilt(8) };
+        let versions = [spoilt(7), other.clone()];
+        assert!(history(0, &versions, &deeds).unwrap_err().contains("without a person's word"));
+        deeds.accepted[0] = 1;
+        assert_eq!(history(0, &versions, &deeds), Ok(0));
+        deeds = Deeds { deletions: [1, 0], accepted: [0, 0], ..deeds };
+        let gone = Version { is_gone: true, ..spoilt(7) };
+        assert_eq!(
+            history(0, &[spoilt(7), gone, other], &deeds),
+            Ok(0),
+            "what begins anew has the roots of the day"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use certmesh_api::names::well_known;
 use certmesh_controllers::{
-    Clock, KeyMaker,
+    Clock, KeyMaker, Spawner,
     agent::{self, AgentConfig},
 };
 
@@ -41,6 +41,7 @@ pub(crate) fn run(options: &Options) -> Result<Exit, Failure> {
             keys: KeyMaker::default(),
             metrics: health.metrics.clone(),
             readiness: health.readiness.clone(),
+            spawner: Spawner::default(),
         };
         tracing::info!(namespace = options.namespace, "agent starts");
         controller::run(agent::run(config, stop.clone()), &options.listen, &health, stop).await

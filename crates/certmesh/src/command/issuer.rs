@@ -7,7 +7,7 @@ use std::{
 
 use certmesh_api::{certificates::ObjectRef, manifests::Issuer, names::well_known};
 use certmesh_controllers::{
-    Clock, ElectionConfig, IssuanceLog, Timing,
+    Clock, ElectionConfig, IssuanceLog, Spawner, Timing,
     issuer::{self, Connector, IssuerConfig},
 };
 use jiff::Timestamp;
@@ -68,6 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<Exit, Failure> {
             readiness: health.readiness.clone(),
             connect: Connector::default(),
             issuance_log,
+            spawner: Spawner::default(),
         };
         tracing::info!(namespace = options.namespace, "issuer starts");
         let run = async {

@@ -7,7 +7,7 @@ use certmesh_api::{
     names::well_known,
 };
 use certmesh_controllers::{
-    Clock, IssuanceLog, KeyMaker, Metrics, Readiness,
+    Clock, IssuanceLog, KeyMaker, Metrics, Readiness, Spawner,
     agent::{self, AgentConfig},
     issuer::{self, Connector, IssuerConfig},
 };
@@ -68,6 +68,7 @@ impl Fleet {
             readiness: readiness.clone(),
             connect: Connector::default(),
             issuance_log,
+            spawner: Spawner::default(),
         };
         controllers.tasks.spawn(issuer::run(config, controllers.stop.clone()));
         Ok(readiness)
@@ -89,6 +90,7 @@ impl Fleet {
             keys,
             metrics: Metrics::default(),
             readiness: readiness.clone(),
+            spawner: Spawner::default(),
         };
         let span = tracing::info_span!("agent", cluster = self.remotes[index].name());
         controllers.tasks.spawn(agent::run(config, controllers.stop.clone()).instrument(span));

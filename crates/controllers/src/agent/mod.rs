@@ -22,13 +22,13 @@ use crate::keys::KeyMaker;
 use crate::memo::Memo;
 use crate::metrics::Metrics;
 use crate::requests::Requests;
+use crate::tasks::{Spawner, Tasks};
 use certmesh_api::certificates::{CertificateRequest, IssuedCertificate, ObjectRef};
 use kube::{Api, Client, ResourceExt};
 use pass::AgentReconciler;
 use std::sync::Arc;
 use targets::Targets;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// Passes that run at once.
 const PASSES: usize = 32;
@@ -49,13 +49,15 @@ pub struct AgentConfig {
     pub metrics: Metrics,
     /// Told once the caches are filled.
     pub readiness: Readiness,
+    /// Runs its tasks.
+    pub spawner: Spawner,
 }
 
 /// Runs an agent until `stop`; passes that have begun are finished.
 pub async fn run(config: AgentConfig, stop: CancellationToken) {
-    let AgentConfig { namespace, requests, local, clock, keys, metrics, readiness } = config;
+    let AgentConfig { namespace, requests, local, clock, keys, metrics, readiness, spawner } = config;
     let (requests, local) = (limited(requests), limited(local));
-    let tasks = TaskTracker::new();
+    let tasks = Tasks::of(spawner);
     let (driver, trigger) = Driver::<AgentReconciler>::prepare(clock.clone(), PASSES);
 
     let notify = trigger.clone();
@@ -109,6 +111,5 @@ pub async fn run(config: AgentConfig, stop: CancellationToken) {
             driver.build(Arc::new(reconciler)).run(stop.clone()).await;
         }
     }
-    tasks.close();
-    tasks.wait().await;
+    tasks.ended().await;
 }

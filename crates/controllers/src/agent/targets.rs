@@ -2,6 +2,7 @@
 //! and holds none of their content.
 
 use crate::cache::{Cache, watch_config};
+use crate::tasks::Tasks;
 use certmesh_api::certificates::ObjectRef;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::PartialObjectMeta;
@@ -9,7 +10,6 @@ use kube::{Api, Client};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// Sees to it that the agent is told of changes of targets.
 pub(super) enum Targets {
@@ -22,7 +22,7 @@ pub(super) enum Targets {
 /// The watched targets, each with what ends its watch.
 pub(super) struct Watches {
     client: Client,
-    tasks: TaskTracker,
+    tasks: Tasks,
     stop: CancellationToken,
     on_change: Arc<dyn Fn(&ObjectRef) + Send + Sync>,
     watched: Mutex<HashMap<ObjectRef, CancellationToken>>,
@@ -31,7 +31,7 @@ pub(super) struct Watches {
 impl Targets {
     pub(super) fn new(
         client: Client,
-        tasks: TaskTracker,
+        tasks: Tasks,
         stop: CancellationToken,
         on_change: impl Fn(&ObjectRef) + Send + Sync + 'static,
     ) -> Self {

@@ -25,6 +25,7 @@ use crate::issuance_log::IssuanceLog;
 use crate::kubeconfig::{KubeconfigRefusal, client_from_secret};
 use crate::metrics::Metrics;
 use crate::requests::Requests;
+use crate::tasks::{Spawner, Tasks};
 use certmesh_api::certificates::{IssuedCertificate, IssuedCertificateSpec, ObjectRef};
 use certmesh_api::multicluster::KubernetesCluster;
 use certmesh_workflow::issuer::Settings;
@@ -37,7 +38,6 @@ use registry::{Connected, Registry};
 use signing::{Signatures, SigningCas};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// Passes of one cluster that run at once.
 const PASSES_PER_CLUSTER: usize = 16;
@@ -65,6 +65,8 @@ pub struct IssuerConfig {
     pub connect: Connector,
     /// Where each decision to sign or refuse is recorded.
     pub issuance_log: IssuanceLog,
+    /// Runs its tasks.
+    pub spawner: Spawner,
 }
 
 /// Makes a client for the cluster that a registration Secret describes.
@@ -119,7 +121,7 @@ pub(crate) struct Shared {
     signatures: Signatures,
     connected: Arc<Connected>,
     unconnected: Trigger<ObjectRef>,
-    tasks: TaskTracker,
+    tasks: Tasks,
     stop: CancellationToken,
 }
 
@@ -171,9 +173,10 @@ pub async fn run(config: IssuerConfig, stop: CancellationToken) {
         readiness,
         connect,
         issuance_log,
+        spawner,
     } = config;
     let client = limited(client);
-    let tasks = TaskTracker::new();
+    let tasks = Tasks::of(spawner);
     let connected = Arc::new(Connected::default());
     let (unconnected_driver, unconnected) =
         Driver::<IntentReconciler>::prepare(clock.clone(), PASSES_PER_CLUSTER);
@@ -220,15 +223,14 @@ pub async fn run(config: IssuerConfig, stop: CancellationToken) {
             stop.cancelled().await;
         }
     }
-    tasks.close();
-    tasks.wait().await;
+    tasks.ended().await;
 }
 
 fn watch_intents(
     client: &Client,
     connected: &Arc<Connected>,
     unconnected: &Trigger<ObjectRef>,
-    tasks: &TaskTracker,
+    tasks: &Tasks,
     stop: &CancellationToken,
 ) -> Cache<IssuedCertificate> {
     let (connected, unconnected) = (Arc::clone(connected), unconnected.clone());
@@ -246,7 +248,7 @@ fn watch_clusters(
     client: &Client,
     namespace: &str,
     registry: &Trigger<String>,
-    tasks: &TaskTracker,
+    tasks: &Tasks,
     stop: &CancellationToken,
 ) -> Cache<KubernetesCluster> {
     let registry = registry.clone();
@@ -270,7 +272,7 @@ fn watch_secrets(
     clusters: &Cache<KubernetesCluster>,
     registry: &Trigger<String>,
     (connected, unconnected): (&Arc<Connected>, &Trigger<ObjectRef>),
-    tasks: &TaskTracker,
+    tasks: &Tasks,
     stop: &CancellationToken,
 ) -> Cache<Secret> {
     let (intents, clusters, registry) = (intents.clone(), clusters.clone(), registry.clone());

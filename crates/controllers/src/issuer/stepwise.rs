@@ -13,6 +13,7 @@ use crate::events::Events;
 use crate::issuance_log::IssuanceLog;
 use crate::metrics::Metrics;
 use crate::requests::Requests;
+use crate::tasks::Tasks;
 use crate::transport::Transport;
 use certmesh_api::certificates::{CertificateRequest, IssuedCertificate, ObjectRef};
 use certmesh_workflow::issuer::Settings;
@@ -22,7 +23,6 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// What a stepped issuer needs.
 pub struct SteppedIssuerConfig {
@@ -82,7 +82,7 @@ impl SteppedIssuer {
             clusters,
             connected: Arc::new(Connected::default()),
             unconnected,
-            tasks: TaskTracker::new(),
+            tasks: Tasks::default(),
             stop: CancellationToken::new(),
         };
         (Self(Arc::new(shared)), intent_feed, secret_feed)
