@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// What is run unless the environment says otherwise.
-const SEEDS: Range<u64> = 0..100;
+const SEEDS: Range<u64> = 0..200;
 const VARIABLE: &str = "CERTMESH_SWARM";
 
 fn seeds() -> Range<u64> {

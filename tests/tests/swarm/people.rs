@@ -162,6 +162,15 @@ impl<'a> People<'a> {
         self.annotate_intent(index, json!({annotations::REPLACE_ROOT: "true"})).await;
     }
 
+    /// A certificate was issued while somebody else's root was in the CA's Secret, and that root is gone. Its intent and its
+    /// Secret are given up; the next ones are of the CA that is there.
+    pub(crate) async fn begin_again(&mut self, index: usize) {
+        self.storm
+            .note(&format!("what was issued in cluster-{} under a root that is gone is given up", index + 1));
+        self.delete::<IssuedCertificate>(None, &cluster(index), NAME).await;
+        self.delete_secret(index).await;
+    }
+
     async fn restore_ca(&self) {
         let api = self.api::<Secret>(None, HOME);
         if api.create(&PostParams::default(), &self.ca).await.is_err() {

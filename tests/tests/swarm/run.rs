@@ -87,7 +87,8 @@ pub(crate) async fn run(seed: u64, slot: &Slot) -> Result<Outcome, String> {
     let mut people = People::new(&fleet, &storm, &crew).await;
     people.create_intent(0).await;
     people.create_intent(1).await;
-    let duration = MINUTE * 3 + storm.dice("duration").up_to(MINUTE * 5);
+    // Many short storms find more than few long ones: each has other weather.
+    let duration = MINUTE * 2 + storm.dice("duration").up_to(MINUTE * 4);
     people.meddle(duration).await;
     storm.calm();
     // An hour would be a better proof than ten minutes, and costs more than the storm.
@@ -132,8 +133,10 @@ async fn settle(people: &mut People<'_>) -> Result<(), String> {
     loop {
         let mut missing = Vec::new();
         for index in [0, 1] {
-            if waits_for_a_person(people.fleet, index).await {
-                people.accept_other_roots(index).await;
+            match waits_for(people.fleet, index).await {
+                Some(Word::OtherRoots) => people.accept_other_roots(index).await,
+                Some(Word::BeginAgain) => people.begin_again(index).await,
+                None => {}
             }
             if let Some(what) = missing_in(people.fleet, index).await {
                 missing.push(format!("cluster-{}: {what}", index + 1));
@@ -152,13 +155,27 @@ async fn settle(people: &mut People<'_>) -> Result<(), String> {
     }
 }
 
-/// Whether nothing more can happen until somebody says that the roots in use may be replaced.
-async fn waits_for_a_person(fleet: &Fleet, index: usize) -> bool {
-    let intent = fleet.get::<IssuedCertificate>(&fleet.management, &cluster(index), NAME).await;
-    intent.is_some_and(|intent| {
-        reason(&intent) == "WouldReplaceLiveRoot"
-            && !intent.annotations().contains_key(annotations::REPLACE_ROOT)
-    })
+/// What nothing more happens without.
+enum Word {
+    /// The roots in use may be replaced.
+    OtherRoots,
+    /// What was issued under a root that is gone is given up.
+    BeginAgain,
+}
+
+/// What an intent waits for a person to say.
+async fn waits_for(fleet: &Fleet, index: usize) -> Option<Word> {
+    let intent = fleet.get::<IssuedCertificate>(&fleet.management, &cluster(index), NAME).await?;
+    let accepted = intent.annotations().contains_key(annotations::REPLACE_ROOT);
+    let gave_up = || intent.metadata.deletion_timestamp.is_some();
+    let error = intent.status.as_ref().map(|status| status.error.as_str()).unwrap_or_default();
+    match reason(&intent) {
+        "WouldReplaceLiveRoot" if !accepted => Some(Word::OtherRoots),
+        _ if error.contains("is not the one that this certificate was issued under") && !gave_up() => {
+            Some(Word::BeginAgain)
+        }
+        _ => None,
+    }
 }
 
 /// What is not yet as it should be in a cluster.
