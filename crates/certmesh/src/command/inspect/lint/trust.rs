@@ -102,14 +102,14 @@ fn root_not_self_signed(examined: &Examined<'_>) -> Vec<Finding> {
 fn roots_share_a_name(examined: &Examined<'_>) -> Vec<Finding> {
     let parts = &examined.contents.parts;
     let Some(file) = &parts.roots_file else { return Vec::new() };
-    let mut by_name: BTreeMap<&str, Vec<&Certificate>> = BTreeMap::new();
+    let mut by_name: BTreeMap<String, Vec<&Certificate>> = BTreeMap::new();
     for root in &parts.roots {
-        let of_that_name = by_name.entry(root.subject().as_str()).or_default();
+        let of_that_name = by_name.entry(root.subject().to_string()).or_default();
         if !of_that_name.contains(&root) {
             of_that_name.push(root);
         }
     }
-    let found = |(name, roots): (&str, Vec<&Certificate>)| {
+    let found = |(name, roots): (String, Vec<&Certificate>)| {
         let message =
             format!("{} different roots are called {name}: peers cannot tell them apart", roots.len());
         warning("RootsShareAName", file, message, "give each root a name of its own, as a generated one has")
