@@ -2,10 +2,12 @@
 
 use certmesh_api::certificates::ObjectRef;
 
-use crate::cluster::{HOME, Kind};
+use crate::cluster::{HOME, ISTIO, Kind, to_value};
+use crate::invariants::endings::everything_is_finished_or_rightly_stalled;
+use crate::keys::Authority;
 use crate::process::Actor;
 use crate::run::Plan;
-use crate::world::World;
+use crate::world::{REPLICAS, World};
 
 fn intent() -> ObjectRef {
     ObjectRef::new("cluster-1", "istio")
@@ -47,7 +49,7 @@ fn an_intent_is_finished_and_deleted_without_a_trace() {
     let mut world = calm();
     world.create_intent(&intent());
     pass(&mut world, 10);
-    assert_eq!(crate::invariants::endings::everything_is_finished_or_rightly_stalled(&world), Ok(()));
+    assert_eq!(everything_is_finished_or_rightly_stalled(&world), Ok(()));
     assert!(exists(&world, 1, &copy()));
     delete_intent(&mut world);
     pass(&mut world, 10);
@@ -89,4 +91,27 @@ fn no_copy_is_made_of_an_intent_that_is_gone() {
     (world.processes[0].leads, world.processes[1].leads) = (true, false);
     pass(&mut world, 60);
     assert!(!exists(&world, 1, &copy()), "there is nothing that it could be a copy of");
+}
+
+/// Somebody's Secret stood where ours was to be. It was deleted after the agent had read it and before the first list of the
+/// watch of that name: an empty list woke nobody, and the certificate stayed stalled for ever. (Seed 7733.)
+#[test]
+fn a_secret_that_is_gone_before_its_watch_begins_stands_in_nobodys_way() {
+    let mut world = calm();
+    let target = ObjectRef::new(ISTIO, "cacerts");
+    let foreign = to_value(&Authority::RootC.secret(&target));
+    assert!(world.create(Actor::Other, 1, Kind::Secret, &target, foreign));
+    world.held.push((REPLICAS, 1, Kind::Secret));
+    world.create_intent(&intent());
+    pass(&mut world, 10);
+    let stalled = |world: &World| everything_is_finished_or_rightly_stalled(world);
+    assert!(world.clusters[0].all(Kind::IssuedCertificate)[0].value().to_string().contains("SecretNotOurs"));
+    assert!(world.remove(Actor::Other, 1, Kind::Secret, &target));
+    pass(&mut world, 10);
+    assert!(stalled(&world).is_err(), "nobody can have told the agent yet");
+    world.held.clear();
+    pass(&mut world, 10);
+    assert_eq!(stalled(&world), Ok(()));
+    assert!(world.clusters[1].get(Kind::Secret, &target.namespace, &target.name).is_some());
+    assert_eq!(world.witness.violations, []);
 }

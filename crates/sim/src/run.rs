@@ -171,3 +171,48 @@ fn be_silent(world: &mut World) {
     let answer = if more == 0 { Ok(()) } else { Err(format!("{more} writes after everything was done")) };
     world.witness.ask("then_nothing_is_written", answer);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{HOME, ISTIO, Kind};
+    use crate::process::Actor;
+    use crate::world::REPLICAS;
+
+    fn began() -> World {
+        let mut world = World::new(&Plan { clusters: 1, faulty: false, ..Plan::of(1) });
+        begin(&mut world);
+        world
+    }
+
+    fn violated(world: &World) -> Vec<&'static str> {
+        world.witness.violations.iter().map(|violation| violation.invariant).collect()
+    }
+
+    #[test]
+    fn a_calm_world_comes_to_rest() {
+        let mut world = began();
+        come_to_rest(&mut world);
+        assert_eq!(world.witness.violations, []);
+        assert!(!world.witness.history.delivered.is_empty());
+    }
+
+    #[test]
+    fn a_certificate_that_never_comes_is_no_rest() {
+        let mut world = began();
+        world.processes[REPLICAS].is_paused = true;
+        come_to_rest(&mut world);
+        assert_eq!(violated(&world), ["eventually_stable"]);
+    }
+
+    #[test]
+    fn what_is_written_in_the_silence_is_heard() {
+        let mut world = began();
+        come_to_rest(&mut world);
+        let target = ObjectRef::new(ISTIO, "cacerts");
+        assert!(world.remove(Actor::Other, 1, Kind::Secret, &target));
+        world.processes[REPLICAS].wake(ObjectRef::new(HOME, "istio"));
+        be_silent(&mut world);
+        assert_eq!(violated(&world), ["then_nothing_is_written"]);
+    }
+}

@@ -10,13 +10,14 @@ use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// How many seeds every test run tries.
-const STANDING: u64 = 5000;
-/// The first of them. The same ones each time, so that a change fails for what it changes; set [`FROM`] to try others.
-const STANDING_FROM: u64 = 6000;
-/// The first seed, if other ones are to be tried.
+/// How many seeds every test run tries: other ones each time, since those that were tried before have nothing more to tell.
+const FRESH: u64 = 5000;
+/// The first seed, if certain ones are to be tried, such as those of a run that failed.
 const FROM: &str = "CERTMESH_SIM_FROM";
+/// How many of them with keys that are made, of all kinds, instead of taken from a pool.
+const WITH_MADE_KEYS: u64 = 100;
 
 /// The fleets that every test run lets live for a year: enough clusters to see what grows faster than they do.
 const FLEETS: &str = "100,300";
@@ -53,14 +54,26 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<(), Fa
     ))
 }
 
-/// Seeds that failed once, and the standing ones or those that the environment asks for.
-pub(crate) fn standing_seeds(workspace: &Workspace) -> Result<String, Failure> {
+/// Seeds that failed once, and fresh ones or those that the environment asks for.
+pub(crate) fn hostile_runs(workspace: &Workspace) -> Result<String, Failure> {
     let binary = build(workspace)?;
-    let from = std::env::var(FROM).unwrap_or_else(|_| STANDING_FROM.to_string());
-    let output = Logged::new(workspace, "sim", binary)
-        .args(["--corpus", "--seeds", &STANDING.to_string(), "--from", &from])
-        .run("replay the seed; tell its story again in a test, then mend what is wrong")?;
-    Ok(output.lines().last().unwrap_or_default().to_owned())
+    let from = std::env::var(FROM).unwrap_or_else(|_| fresh().to_string());
+    let run = |log, seeds: u64, more: &[&str]| {
+        let advice = "replay the seed; tell its story again in a test, then mend what is wrong";
+        let simulator = Logged::new(workspace, log, binary.clone());
+        let output =
+            simulator.args(["--seeds", &seeds.to_string(), "--from", &from]).args(more).run(advice)?;
+        Ok(output.lines().last().unwrap_or_default().to_owned())
+    };
+    let pooled = run("sim", FRESH, &["--corpus"])?;
+    let made = run("sim-made-keys", WITH_MADE_KEYS, &["--keys", "made"])?;
+    Ok(format!("{pooled}; with made keys: {made}"))
+}
+
+/// Seeds that nobody has tried: those of this minute.
+fn fresh() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_1970.as_secs() / 60 * FRESH
 }
 
 /// Fleets that live for a year: renewed in time, at a cost that grows no faster than they do.

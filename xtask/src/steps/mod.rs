@@ -48,7 +48,7 @@ const STEPS: &[Step] = &[
     Step { name: "generated", run: generated::check },
     Step { name: "rustdoc", run: rustdoc::run },
     Step { name: "tests", run: test_suite::run },
-    Step { name: "sim", run: sim::standing_seeds },
+    Step { name: "sim", run: sim::hostile_runs },
     Step { name: "fleets", run: sim::fleets },
     Step { name: "conformance", run: conformance::run },
     Step { name: "commands", run: doc_commands::run },
