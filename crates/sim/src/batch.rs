@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::machine;
 use crate::run::{Outcome, Plan, run};
 
 /// What came of many runs.
@@ -16,13 +17,24 @@ pub(crate) struct Batch {
     pub(crate) requests: u64,
     pub(crate) failed: Vec<Outcome>,
     pub(crate) time: Duration,
+    /// What all threads together had of the processors; nothing where that is not told.
+    pub(crate) processor: Duration,
 }
 
 impl Batch {
     /// Runs a second.
     pub(crate) fn rate(&self) -> f64 {
+        self.runs_in(self.time)
+    }
+
+    /// Runs for each second of one processor, whoever else wanted it.
+    pub(crate) fn rate_of_a_processor(&self) -> f64 {
+        self.runs_in(self.processor)
+    }
+
+    fn runs_in(&self, time: Duration) -> f64 {
         let runs = u32::try_from(self.runs).unwrap_or(u32::MAX);
-        f64::from(runs) / self.time.as_secs_f64().max(0.001)
+        f64::from(runs) / time.as_secs_f64().max(0.001)
     }
 }
 
@@ -36,7 +48,7 @@ pub(crate) fn batch(seeds: &[u64], plan: &Plan, until_failure: bool, tell: impl 
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let seed = usize::try_from(at).ok().and_then(|at| seeds.get(at));
-            let Some(seed) = seed.filter(|_| !stop.load(Ordering::Relaxed)) else { return };
+            let Some(seed) = seed.filter(|_| !stop.load(Ordering::Relaxed)) else { break };
             let outcome = run(&Plan { seed: *seed, ..plan.clone() });
             let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
             sum.runs += 1;
@@ -50,6 +62,8 @@ pub(crate) fn batch(seeds: &[u64], plan: &Plan, until_failure: bool, tell: impl 
             }
             tell(sum.runs);
         }
+        let had = machine::processor_time().unwrap_or_default();
+        sum.lock().unwrap_or_else(PoisonError::into_inner).processor += had;
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {

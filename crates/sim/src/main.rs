@@ -16,6 +16,7 @@ mod faults;
 mod fleet;
 mod invariants;
 mod keys;
+mod machine;
 mod port;
 mod process;
 #[cfg(test)]
@@ -45,6 +46,7 @@ const SHRUNK: usize = 3;
 /// Runs issuer and agents in a simulated world that is against them.
 #[derive(Parser)]
 #[command(name = "cargo xtask sim")]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 struct Arguments {
     /// Replay this seed and print what happens.
     #[arg(long)]
@@ -70,6 +72,9 @@ struct Arguments {
     /// Where agents have their keys from; made ones are of all kinds, and slow.
     #[arg(long, value_enum, default_value_t = keys::KeySource::Pool)]
     keys: keys::KeySource,
+    /// Print a row for the benchmarks too.
+    #[arg(long, hide = true)]
+    bench: bool,
     /// Remote clusters.
     #[arg(long, default_value_t = 2)]
     clusters: usize,
@@ -163,7 +168,24 @@ fn run_many(arguments: &Arguments) -> bool {
         batch.time.as_secs_f64(),
         batch.rate(),
     );
+    if arguments.bench {
+        println!("{}", speed(&batch));
+    }
     batch.failed.is_empty()
+}
+
+/// Runs a second that are promised, of 200 steps with faults in two clusters, on two cores.
+const PROMISED: f64 = 200.0;
+
+/// A row for the benchmarks: what was measured, and whether it is what was promised.
+fn speed(batch: &batch::Batch) -> String {
+    let on_two_cores = 2.0 * batch.rate_of_a_processor();
+    let verdict = if on_two_cores >= PROMISED { "" } else { "MISSED: " };
+    format!(
+        "| hostile runs of two clusters, {} steps each | {on_two_cores:.0} a second on two cores by their processor time, {:.0} by the clock | {verdict}≥ {PROMISED} a second |",
+        batch.steps / batch.runs.max(1),
+        batch.rate(),
+    )
 }
 
 /// How many seeds it takes to find a failure.

@@ -11,6 +11,7 @@ mod decide;
 mod fleet;
 mod issue;
 mod machine;
+mod simulator;
 
 use crate::failure::Failure;
 use crate::workspace::Workspace;
@@ -59,6 +60,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "decide", run: decide::run },
     Bench { name: "issue", run: issue::run },
     Bench { name: "apiserver", run: apiserver::run },
+    Bench { name: "simulator", run: simulator::run },
     Bench { name: "fleet", run: fleet::run },
 ];
 

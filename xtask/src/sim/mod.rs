@@ -95,6 +95,14 @@ pub(crate) fn fleets_of(workspace: &Workspace, sizes: &str) -> Result<String, Fa
         .run("see what it says; `cargo xtask sim -- --fleet 100,1000` runs others")
 }
 
+/// What the simulator says of its speed over so many seeds.
+pub(crate) fn speed_of(workspace: &Workspace, seeds: &str) -> Result<String, Failure> {
+    let binary = build(workspace)?;
+    Logged::new(workspace, "sim-speed", binary)
+        .args(["--bench", "--from", "0", "--seeds", seeds])
+        .run("replay the seed; tell its story again in a test, then mend what is wrong")
+}
+
 /// The simulator in its own profile: fast, and built in a moment.
 fn build(workspace: &Workspace) -> Result<PathBuf, Failure> {
     Logged::new(workspace, "sim-build", cargo())

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::spread::Spread;
 use super::tally::Work;
-use super::{Plan, life, machine, report};
+use super::{Plan, life, report};
+use crate::machine;
 
 /// How many times as much of what is counted a cluster may cost in a larger fleet.
 const COUNTED: f64 = 1.02;

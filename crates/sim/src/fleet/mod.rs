@@ -15,7 +15,6 @@ mod audit;
 mod desk;
 mod growth;
 mod life;
-mod machine;
 mod report;
 mod spread;
 mod tally;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 /// Bytes of this process that are in memory now.
-pub(super) fn resident() -> Option<u64> {
+pub(crate) fn resident() -> Option<u64> {
     status("VmRSS:")
 }
 
 /// The most bytes of this process that ever were.
-pub(super) fn most_resident() -> Option<u64> {
+pub(crate) fn most_resident() -> Option<u64> {
     status("VmHWM:")
 }
 
@@ -18,8 +18,8 @@ fn status(field: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// Processor time of this process' main thread, which does all the work.
-pub(super) fn processor_time() -> Option<Duration> {
-    let statistics = std::fs::read_to_string("/proc/self/schedstat").ok()?;
+/// What the thread that asks has had of a processor so far.
+pub(crate) fn processor_time() -> Option<Duration> {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(Duration::from_nanos(statistics.split_whitespace().next()?.parse().ok()?))
 }
