@@ -93,7 +93,7 @@ pub fn retry_at(now: Timestamp, attempts: u32, object: &ObjectRef) -> Timestamp 
 /// Whether a time for the next attempt is no further off than any back-off is. One that is was set by a clock that has been
 /// set back since.
 pub(crate) fn is_within_back_off(now: Timestamp, due: Timestamp) -> bool {
-    due <= later(now, LONGEST_BACK_OFF + LONGEST_BACK_OFF / 5 + 1)
+    due <= later(now, LONGEST_BACK_OFF + LONGEST_BACK_OFF / 5)
 }
 
 /// How near the end of the CA is that a certificate ends with.
@@ -194,6 +194,17 @@ mod tests {
     }
 
     #[test]
+    fn a_long_window_leaves_at_least_half_of_the_time_before_it() {
+        let certificate = living(3600);
+        for (ratio, nominal) in [(0.9, 360), (0.99, 36), (1.0, 0)] {
+            for number in 0..500 {
+                let time = after_start(renew_at(&certificate, ratio, &object(number)));
+                assert!((nominal / 2..=nominal).contains(&time), "{ratio}: {time}");
+            }
+        }
+    }
+
+    #[test]
     fn the_brake_is_ten_minutes_or_a_third() {
         for (lifetime, brake) in [(365 * 86_400, 600), (1800, 600), (900, 300), (60, 20)] {
             assert_eq!(after_start(brake_until(&living(lifetime))), brake, "{lifetime}");
@@ -213,6 +224,35 @@ mod tests {
         let delays: std::collections::BTreeSet<i64> =
             (0..100).map(|number| after_start(retry_at(start(), 1, &object(number)))).collect();
         assert!(delays.len() > 10, "{delays:?}");
+    }
+
+    #[test]
+    fn a_delay_is_anything_within_a_fifth_of_a_minute_and_never_shorter() {
+        let delays: std::collections::BTreeSet<i64> =
+            (0..1000).map(|number| after_start(retry_at(start(), 1, &object(number)))).collect();
+        assert_eq!(
+            delays,
+            (49..=72).collect(),
+            "48 s, and the part of a second that the start may have lost"
+        );
+    }
+
+    #[test]
+    fn only_what_some_attempt_may_wait_for_is_within_the_back_off() {
+        let longest = (0..5000).map(|number| after_start(retry_at(start(), 7, &object(number)))).max();
+        assert!((4310..=4320).contains(&longest.unwrap()), "an hour and a fifth: {longest:?}");
+        for (second, expected) in [(-1, true), (0, true), (4320, true), (4321, false), (3 * 86_400, false)] {
+            assert_eq!(is_within_back_off(start(), later(start(), second)), expected, "{second}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_the_beginning_of_a_digest_that_every_replica_agrees_on() {
+        // SHA-256 of nothing and of "abc", as FIPS 180 gives them.
+        for (text, beginning) in [("", 0xe3b0_c442_u32), ("abc", 0xba78_16bf)] {
+            let expected = f64::from(beginning) / 4_294_967_296.0;
+            assert_eq!(share(text).to_bits(), expected.to_bits(), "{text:?}: {}", share(text));
+        }
     }
 
     #[test]

@@ -5,10 +5,11 @@ use certmesh_api::certificates::{
 };
 use certmesh_api::conditions::{RECONCILING, STALLED};
 use certmesh_api::names::annotations;
+use certmesh_workflow::ObjectVersion;
 use certmesh_x509::{Certificate, CertificateAuthority, PublicKey, SigningRequest};
 use k8s_openapi::ByteString;
 
-use crate::world::{HOST, World, copy_name, pki, reason, seconds};
+use crate::world::{HOST, Shelf, Stored, World, copy_name, pki, reason, seconds};
 
 /// The key that the open request is about.
 fn requested_key(world: &World) -> PublicKey {
@@ -134,6 +135,8 @@ fn a_mismatch_is_first_a_wait_and_after_five_minutes_a_failure() {
         assert_eq!(status.state, IssuedCertificateState::Requested, "{name}");
         assert_eq!(reason(&status, RECONCILING), Some(*expected), "{name}: {}", status.error);
         assert!(world.issued().is_none(), "{name}");
+        let patience = world.agent_decision().unwrap().wake_at;
+        assert_eq!(patience, Some(world.now + seconds(300)), "{name}: nobody else would end the waiting");
         world.now += seconds(299);
         world.settle_agent();
         assert_eq!(world.agent_status(), status, "{name}: nothing new in the meantime");
@@ -178,7 +181,9 @@ fn an_answer_from_the_future_is_waited_for_up_to_an_hour() {
         let status = agent_status_after(&mut world, answer);
         assert_eq!(status.state, IssuedCertificateState::Requested);
         assert_eq!(reason(&status, "ClockSkew"), Some("NotYetValid"));
-        world.now += seconds((ahead - 300).min(3600));
+        let end_of_the_wait = world.now + seconds((ahead - 300).min(3600));
+        assert_eq!(world.agent_decision().unwrap().wake_at, Some(end_of_the_wait), "{ahead} s ahead");
+        world.now = end_of_the_wait;
         world.settle_agent();
         let status = world.agent_status();
         let expected =
@@ -186,6 +191,19 @@ fn an_answer_from_the_future_is_waited_for_up_to_an_hour() {
         assert_eq!(status.state, expected, "{ahead} s ahead: {}", status.error);
         assert_eq!(reason(&status, "ClockSkew"), None);
         assert_eq!(reason(&status, STALLED), (!ends_well).then_some("ClockSkew"));
+    }
+}
+
+#[test]
+fn an_answer_is_good_until_the_very_second_in_which_it_ends() {
+    for (age, delivered) in [(40, 1), (41, 0)] {
+        let mut world = World::with_open_request();
+        let (key, made) = (requested_key(&world), world.now - seconds(age));
+        let certificate = pki::intermediate_for(&world.authority, &key, &[HOST], 40, made);
+        let answer = answer(&certificate, &[&certificate], world.authority.certificate());
+        give(&mut world, answer);
+        world.agent_pass().unwrap();
+        assert_eq!(world.delivered.len(), delivered, "{age} s old: {}", world.agent_status().error);
     }
 }
 
@@ -307,6 +325,68 @@ fn a_request_that_was_lost_is_made_again_with_the_same_key() {
     world.settle();
     assert_eq!(world.state(), IssuedCertificateState::Finished);
     assert_eq!(world.made_keys.len(), 1);
+}
+
+/// The failures that the open request says went before it.
+fn attempt(world: &World) -> Option<String> {
+    let notes = world.request().unwrap().metadata.annotations.clone().unwrap();
+    notes.get(annotations::ATTEMPT).cloned()
+}
+
+/// A back-off that began anew with every request that somebody deletes would be none.
+#[test]
+fn failures_are_not_forgotten_while_an_answer_is_awaited_nor_when_a_request_is_deleted_by_hand() {
+    let mut world = World::with_open_request();
+    assert_eq!(attempt(&world), None, "nothing failed before the first");
+    for failures in 1..=3 {
+        let failed = agent_status_after(&mut world, refusal());
+        assert_eq!(failed.attempts, failures);
+        world.now = failed.next_attempt_at.unwrap().0;
+        world.settle_agent();
+        world.now += seconds(5);
+        world.settle_agent();
+        let waiting = world.agent_status();
+        assert_eq!(reason(&waiting, RECONCILING), Some("AwaitingSignature"));
+        assert_eq!(waiting.attempts, failures);
+        world.remote.requests.remove(&copy_name());
+        world.settle_agent();
+        assert_eq!(attempt(&world), Some(failures.to_string()));
+    }
+    assert_eq!(world.made_keys.len(), 1);
+}
+
+/// Whoever finalizes an object decides when its name is free; until then it is neither used nor made again.
+#[test]
+fn what_is_being_deleted_is_waited_for() {
+    fn delete<K: Stored>(shelf: &mut Shelf<K>, now: jiff::Timestamp) {
+        let theirs = vec!["example.com/theirs".to_owned()];
+        shelf.edit(&copy_name(), |object| object.meta_mut().finalizers = Some(theirs));
+        let version = ObjectVersion::of(shelf.get(&copy_name()).unwrap());
+        shelf.delete(&version, now).unwrap();
+    }
+    fn let_go<K: Stored>(shelf: &mut Shelf<K>) {
+        shelf.edit(&copy_name(), |object| object.meta_mut().finalizers = None);
+        assert!(shelf.get(&copy_name()).is_none());
+    }
+    for (what, keys) in [("key", 2), ("request", 1)] {
+        let mut world = World::with_open_request();
+        world.settle_issuer();
+        let now = world.now;
+        match what {
+            "key" => delete(&mut world.remote.secrets, now),
+            _ => delete(&mut world.remote.requests, now),
+        }
+        let decision = world.agent_decision().unwrap();
+        assert!(decision.is_empty(), "{what}: {decision:?}");
+        assert_eq!(decision.wake_at, Some(now + seconds(60)), "{what}");
+        match what {
+            "key" => let_go(&mut world.remote.secrets),
+            _ => let_go(&mut world.remote.requests),
+        }
+        world.settle();
+        assert_eq!(world.state(), IssuedCertificateState::Finished, "{what}");
+        assert_eq!(world.made_keys.len(), keys, "{what}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A live root is never swapped by accident, a Secret that is another's is never touched.
 
-use certmesh_api::certificates::{IssuedCertificateState, ObjectRef};
+use certmesh_api::certificates::{
+    CertificateRequestState, CertificateRequestStatus, IssuedCertificateState, ObjectRef,
+};
 use certmesh_api::conditions::{READY, STALLED};
 use certmesh_api::names::{annotations, labels, secret_types, well_known};
 use certmesh_api::secrets::ROOT_CERT;
@@ -8,7 +10,7 @@ use certmesh_x509::{Certificate, CertificateAuthority};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
-use crate::world::{AGENT_NAMESPACE, World, intent, pki, reason, seconds, target};
+use crate::world::{AGENT_NAMESPACE, World, copy_name, intent, pki, reason, seconds, target};
 
 fn other_root(world: &World) -> CertificateAuthority {
     pki::root("istiod", world.now, pki::YEAR)
@@ -162,6 +164,25 @@ fn a_pin_allows_no_other_root() {
         assert!(world.issued().is_none(), "{name}");
         assert!(world.status().error.contains(well_known::TRUST_ANCHORS), "{name}");
     }
+}
+
+#[test]
+fn failures_are_not_forgotten_when_a_good_answer_is_not_put_in_place() {
+    let mut world = World::with_open_request();
+    world.remote.requests.edit_status(&copy_name(), |request| {
+        request.status = Some(CertificateRequestStatus {
+            observed_generation: 1,
+            state: CertificateRequestState::Failed,
+            ..CertificateRequestStatus::default()
+        });
+    });
+    world.settle_agent();
+    assert_eq!(world.agent_status().attempts, 1);
+    pin(&mut world, &[]);
+    world.now = world.agent_status().next_attempt_at.unwrap().0;
+    world.settle();
+    is_stalled(&world, "RootNotAllowed");
+    assert_eq!(world.agent_status().attempts, 1);
 }
 
 /// Somebody else's Secret where the certificate is to go.

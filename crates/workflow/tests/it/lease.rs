@@ -140,6 +140,19 @@ fn a_leader_renews_in_time_or_stops() {
 }
 
 #[test]
+fn an_uptime_tells_how_long_it_is_until_then() {
+    for (then, now, left) in [(3_000, 1_000, 2_000), (3_000, 3_000, 0), (3_000, 4_000, 0)] {
+        assert_eq!(at(then).until(at(now)), Duration::from_millis(left), "{then} from {now}");
+    }
+}
+
+#[test]
+fn whoever_lost_the_lease_says_to_whom() {
+    assert_eq!(Lost::Deadline.to_string(), "the lease could not be renewed in time");
+    assert_eq!(Lost::TakenBy(OTHER.to_owned()).to_string(), "issuer-b_1 took the lease over");
+}
+
+#[test]
 fn a_record_that_cannot_be_read_is_looked_at_again() {
     let sighting = Sighting::default();
     let timing = Timing::default();
@@ -178,15 +191,22 @@ fn only_what_the_holder_writes_is_a_sign_of_life() {
 #[test]
 fn the_record_says_how_long_it_holds() {
     let mut lease = held_by(Some(OTHER));
-    for (said, expected) in [
-        (Some(60), Outcome::Wait(55_000 + poll())),
-        (Some(20), Outcome::Acquire),
-        (Some(0), Outcome::Acquire),
-        (Some(-1), Outcome::Acquire),
-        (None, Outcome::Acquire),
+    for (said, now, expected) in [
+        (Some(60), 55_000, Outcome::Wait(55_000 + poll())),
+        (Some(20), 19_999, Outcome::Wait(20_000)),
+        (Some(20), 20_000, Outcome::Acquire),
+        (Some(1), 999, Outcome::Wait(1_000)),
+        (Some(1), 1_000, Outcome::Acquire),
+        // What says nothing sensible holds as long as ours would.
+        (Some(0), 14_999, Outcome::Wait(15_000)),
+        (Some(0), 15_000, Outcome::Acquire),
+        (Some(-1), 14_999, Outcome::Wait(15_000)),
+        (Some(-1), 15_000, Outcome::Acquire),
+        (None, 14_999, Outcome::Wait(15_000)),
+        (None, 15_000, Outcome::Acquire),
     ] {
         lease.spec.as_mut().unwrap().lease_duration_seconds = said;
-        assert_eq!(outcome(decided(55_000, 0, Some(&lease), None)), expected, "{said:?}");
+        assert_eq!(outcome(decided(now, 0, Some(&lease), None)), expected, "{said:?} at {now}");
     }
 }
 

@@ -1,14 +1,14 @@
 //! When a new certificate is needed, and when not.
 
 use certmesh_api::certificates::{CommonCertOptions, IssuedCertificateState, KeyAlgorithmName, ObjectRef};
-use certmesh_api::conditions::{READY, RECONCILING};
-use certmesh_api::names::annotations;
+use certmesh_api::conditions::{READY, RECONCILING, STALLED};
+use certmesh_api::names::{annotations, secret_types};
 use certmesh_workflow::agent::Effect;
-use certmesh_workflow::need::NeedReason;
+use certmesh_workflow::need::{Digest, InvalidNeed, Need, NeedReason};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
-use crate::world::{World, ca_ref, pki, reason, seconds, target};
+use crate::world::{World, ca_ref, copy_name, pki, reason, seconds, target};
 
 /// The certificate is in place and older than the storm brake.
 fn settled() -> World {
@@ -106,6 +106,117 @@ fn each_reason_fires_and_ends_in_a_new_certificate() {
         assert_eq!(world.agent_status().state, IssuedCertificateState::Finished, "{name}");
         assert_eq!(world.delivered.len(), 2, "{name}: {:?}", world.writes);
         assert_eq!(reason_after(&mut world), None, "{name} is over");
+    }
+}
+
+/// A backup tool puts back what it saw while the first certificate was on its way: key, request and answer, just when the
+/// renewal is due.
+#[test]
+fn what_is_left_of_an_earlier_need_is_not_used_for_the_next_one() {
+    let mut world = World::with_open_request();
+    world.settle_issuer();
+    let (key, request) =
+        (world.remote.secrets.get(&copy_name()).unwrap().clone(), world.request().unwrap().clone());
+    world.settle();
+    let first = world.issued_certificate();
+    world.now += seconds(85 * 24 * 3600);
+    world.remote.secrets.create(&key, world.now).unwrap();
+    world.remote.requests.create(&request, world.now).unwrap();
+    world.remote.requests.edit_status(&copy_name(), |again| again.status.clone_from(&request.status));
+    world.agent_pass().unwrap();
+    assert_eq!(world.made_keys.len(), 2, "{:?}", world.writes);
+    let asked = world.request().unwrap().metadata.annotations.clone().unwrap();
+    let replaces = format!("replaces={}", first.fingerprint());
+    assert!(asked[annotations::NEED].ends_with(&replaces), "{asked:?}");
+    world.settle();
+    assert_eq!(world.delivered.len(), 2);
+    assert_ne!(world.issued_certificate().public_key(), first.public_key());
+}
+
+#[test]
+fn a_certificate_that_ends_with_its_ca_is_good_until_the_very_second() {
+    let mut world = World::empty();
+    let authority = pki::root("root-a", world.now, 30 * pki::DAY);
+    world.put_ca("ca-a", &authority);
+    world.create_intent(&crate::world::intent());
+    world.settle();
+    let end = world.issued_certificate().not_after();
+    for (after, ready, stalled) in
+        [(-1, Some("Issued"), None), (0, Some("Issued"), None), (1, None, Some("CertificateExpired"))]
+    {
+        world.now = end + seconds(after);
+        world.settle_agent();
+        let status = world.agent_status();
+        assert_eq!((reason(&status, READY), reason(&status, STALLED)), (ready, stalled), "{after}");
+    }
+    world.now += seconds(3600);
+    world.settle_agent();
+    assert_eq!(reason(&world.agent_status(), STALLED), Some("CertificateExpired"));
+}
+
+#[test]
+fn each_object_says_what_it_is_and_points_at_itself() {
+    let mut world = World::new();
+    world.settle_issuer();
+    let decision = world.agent_decision().unwrap();
+    let [Effect::CreateKey(create), Effect::CreateRequest(ask)] = &decision.effects[..] else {
+        panic!("{decision:?}")
+    };
+    assert_eq!(create.secret(&pki::key()).name(), copy_name());
+    assert_eq!(format!("{:?}", ask.key), "JustMade");
+    world.settle_agent();
+    let kind = world.remote.secrets.get(&copy_name()).unwrap().type_.clone();
+    assert_eq!(kind.as_deref(), Some(secret_types::GENERATED_PRIVATE_KEY));
+
+    let request = world.remote.requests.remove(&copy_name()).unwrap();
+    let decision = world.agent_decision().unwrap();
+    let [Effect::CreateRequest(ask)] = &decision.effects[..] else { panic!("{decision:?}") };
+    let public_key = world.made_keys[0].public_key();
+    assert_eq!(
+        format!("{:?}", ask.key),
+        format!("Stored({public_key:?})"),
+        "of a key only what anybody may see"
+    );
+
+    world.remote.requests.create(&request, world.now).unwrap();
+    world.settle_issuer();
+    let decision = world.agent_decision().unwrap();
+    let Some(Effect::StoreIssued(store)) = decision.effects.first() else { panic!("{decision:?}") };
+    assert_eq!(store.secret.name(), target());
+    assert_eq!(store.secret.expose().type_.as_deref(), Some(secret_types::ISSUED_CERTIFICATE));
+}
+
+#[test]
+fn people_read_the_reason_by_its_name() {
+    for (expected, found) in [
+        ("SecretMissing", NeedReason::SecretMissing),
+        ("SecretAdopted", NeedReason::SecretAdopted),
+        ("SecretIncomplete", NeedReason::SecretIncomplete),
+        ("KeyMismatch", NeedReason::KeyMismatch),
+        ("ChainInvalid", NeedReason::ChainInvalid),
+        ("NotYetValid", NeedReason::NotYetValid),
+        ("SpecChanged", NeedReason::SpecChanged),
+        ("TrustChanged", NeedReason::TrustChanged),
+        ("RenewalRequested", NeedReason::RenewalRequested),
+        ("Expiring", NeedReason::Expiring),
+    ] {
+        assert_eq!((found.as_str(), found.to_string().as_str()), (expected, expected));
+    }
+}
+
+#[test]
+fn a_need_is_about_one_intent_that_has_a_namespace_and_a_name() {
+    let rest = |intent: &str| {
+        let (digest, fingerprint) = (Digest::of(b"one"), certmesh_x509::Fingerprint::of(b"one"));
+        format!("intent={intent} uid={digest} spec={digest} trust={fingerprint} renew=- replaces=-")
+    };
+    let need: Need = rest("cluster-1/istio").parse().unwrap();
+    assert_eq!(need.intent, ObjectRef::new("cluster-1", "istio"));
+    assert_eq!(format!("{:?}", need.uid), format!("Digest({})", need.uid));
+    for intent in
+        ["", "/", "cluster-1", "/istio", "cluster-1/", "cluster-1/istio/", "cluster-1/istio/two", "//"]
+    {
+        assert_eq!(rest(intent).parse::<Need>(), Err(InvalidNeed), "{intent:?}");
     }
 }
 

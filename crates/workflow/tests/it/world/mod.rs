@@ -23,7 +23,7 @@ use kube::ResourceExt;
 
 pub use given::{ca_name, ca_ref, copy_name, intent, intent_name, reason, spec, target};
 use memo::Memo;
-pub use shelf::{Refused, Shelf, name_of};
+pub use shelf::{Refused, Shelf, Stored, name_of};
 
 pub const AGENT_NAMESPACE: &str = "certmesh";
 pub const ISSUER_NAMESPACE: &str = "certmesh";
