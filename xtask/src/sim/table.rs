@@ -60,8 +60,8 @@ pub(super) const MUTANTS: &[Mutant] = mutants![
         body[\"metadata\"][\"resourceVersion\"] = Value::Null;
     }";
     "no-storm-brake", "whatever spoils a Secret again and again gets a certificate each time", "crates/workflow/src/agent/reason.rs":
-        "(self.now < until).then_some(Verdict::Braked { reason, until })" =>
-        "(!ON && self.now < until).then_some(Verdict::Braked { reason, until })";
+        "(certificate.not_before() <= self.now && self.now < until)" =>
+        "(!ON && certificate.not_before() <= self.now && self.now < until)";
     "signs-again", "two certificates for one request", "crates/workflow/src/issuer/mod.rs":
         "request.facts.state != CertificateRequestState::Finished
                 && request.object" => "(ON || request.facts.state != CertificateRequestState::Finished)
@@ -127,4 +127,7 @@ impl Sign {";
     "attempt-of-a-wrong-clock", "found here: a clock that is set back puts off the next attempt", "crates/workflow/src/agent/issue.rs":
         ".filter(|due| schedule::is_within_back_off(self.now, *due))" =>
         ".filter(|due| ON || schedule::is_within_back_off(self.now, *due))";
+    "content-with-the-future", "found here: a certificate that nobody accepts yet is called ready", "crates/workflow/src/agent/reason.rs":
+        "(self.now < certificate.not_before()).then_some(NeedReason::NotYetValid)" =>
+        "(!ON && self.now < certificate.not_before()).then_some(NeedReason::NotYetValid)";
 ];
