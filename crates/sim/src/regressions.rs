@@ -1,6 +1,8 @@
 //! Defects of the shell that the simulator found, each told again step by step.
 
 use certmesh_api::certificates::ObjectRef;
+use certmesh_api::names::annotations;
+use serde_json::json;
 
 use crate::cluster::{HOME, ISTIO, Kind, to_value};
 use crate::invariants::endings::everything_is_finished_or_rightly_stalled;
@@ -113,5 +115,25 @@ fn a_secret_that_is_gone_before_its_watch_begins_stands_in_nobodys_way() {
     pass(&mut world, 10);
     assert_eq!(stalled(&world), Ok(()));
     assert!(world.clusters[1].get(Kind::Secret, &target.namespace, &target.name).is_some());
+    assert_eq!(world.witness.violations, []);
+}
+
+/// Somebody made a copy another intent's; the issuer, whose watch of the copies lagged, deleted it after its own intent.
+/// (Seed 1078383.)
+#[test]
+fn a_copy_that_was_made_anothers_is_not_deleted() {
+    let mut world = calm();
+    world.create_intent(&intent());
+    pass(&mut world, 10);
+    world.held.push((0, 1, Kind::IssuedCertificate));
+    world.edit(Actor::Other, 1, Kind::IssuedCertificate, &copy(), |copy| {
+        copy["metadata"]["annotations"] = json!({(annotations::INTENT): "cluster-9/istio"});
+    });
+    delete_intent(&mut world);
+    pass(&mut world, 60);
+    assert!(exists(&world, 1, &copy()));
+    world.held.clear();
+    pass(&mut world, 60);
+    assert!(exists(&world, 1, &copy()));
     assert_eq!(world.witness.violations, []);
 }

@@ -11,6 +11,8 @@ use crate::world::World;
 
 /// Steps with faults.
 pub(crate) const STEPS: u64 = 200;
+/// Seconds that pass at most until the next step with faults; whoever sleeps longer sleeps on.
+const LONGEST_PAUSE: i64 = 24 * 3600;
 /// Steps that everything may take to come to rest afterwards.
 const PATIENCE_STEPS: u64 = 6000;
 /// Seconds that it may take: the longest back-off and some.
@@ -74,7 +76,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
             break;
         }
         if !world.step() {
-            world.wait();
+            world.wait_at_most(LONGEST_PAUSE);
         }
     }
     if !is_violated(&world) {

@@ -175,6 +175,8 @@ pub(crate) struct History {
     pub(crate) asked: BTreeMap<Place, (String, u64, Timestamp)>,
     /// The last step at which anybody but its agent touched what an agent goes by: copies, requests, Secrets.
     pub(crate) touched: BTreeMap<usize, u64>,
+    /// The last step at which somebody was told of a copy as it no longer was.
+    pub(crate) told_late: BTreeMap<usize, u64>,
     /// The last step at which the clock of a process was set.
     pub(crate) clock_set: BTreeMap<Actor, u64>,
     /// Signatures in the issuance log.

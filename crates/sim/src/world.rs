@@ -198,6 +198,10 @@ impl World {
         let watched = &mut state.watches[watch];
         let (site, actor) = (watched.site, state.actor);
         let told = watched.deliver(&self.clusters[site]);
+        // News of what is over already: what others did before may look to an agent as if they did it now.
+        if watched.kind == Kind::IssuedCertificate && watched.is_behind(&self.clusters[site]) {
+            self.witness.history.told_late.insert(site, self.step);
+        }
         self.sort_inbox(process);
         if let Some(told) = told {
             let from = self.clusters[site].name.clone();
@@ -372,8 +376,13 @@ impl World {
 
     /// Lets time pass until something is due. False if nothing ever is.
     pub(crate) fn wait(&mut self) -> bool {
+        self.wait_at_most(i64::MAX / 1_000_000)
+    }
+
+    /// The same, for at most so many seconds.
+    pub(crate) fn wait_at_most(&mut self, seconds: i64) -> bool {
         let Some(due) = self.next_due() else { return false };
-        let micros = (due - self.clock.micros()).max(1000);
+        let micros = (due - self.clock.micros()).clamp(1000, seconds * 1_000_000);
         self.clock.pass(micros);
         self.say(|| format!("time passes: {} s", micros / 1_000_000));
         true

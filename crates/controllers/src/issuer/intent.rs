@@ -303,8 +303,8 @@ impl IntentReconciler {
             }
             Effect::UpdateCopy(copy) => version(COPIES, &requests.update(&*copy).await?),
             Effect::DeleteCopy(copy) => {
-                let name = &copy.name;
-                requests.delete::<IssuedCertificate>(&name.namespace, &name.name, &copy.uid, None).await?;
+                let (name, version) = (&copy.name, Some(copy.resource_version.as_str()));
+                requests.delete::<IssuedCertificate>(&name.namespace, &name.name, &copy.uid, version).await?;
                 Written::Deleted { cache: COPIES, uid: copy.uid }
             }
             Effect::DeleteRequest(request) => {

@@ -248,7 +248,7 @@ fn issuer_effect(effect: issuer::Effect, sight: &Sight) -> Vec<Step> {
             check.into_iter().chain([Step::put(Kind::Copy, Verb::Create(json(&copy)))]).collect()
         }
         Effect::UpdateCopy(copy) => vec![Step::put(Kind::Copy, Verb::Replace(json(&copy)))],
-        Effect::DeleteCopy(version) => vec![Step::delete(Kind::Copy, &version, false)],
+        Effect::DeleteCopy(version) => vec![Step::delete(Kind::Copy, &version, true)],
         Effect::DeleteRequest(version) => vec![Step::delete(Kind::Request, &version, false)],
         Effect::Sign(sign) => {
             let request = sight.objects[Kind::Request as usize].expect("a request is what is signed");

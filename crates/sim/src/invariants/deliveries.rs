@@ -92,7 +92,7 @@ pub(crate) fn retries_back_off(write: &Write, history: &History) -> Result<(), S
     let Some((_, asked_at, asked)) = last.filter(|(need, ..)| need == need_of(request)) else {
         return Ok(());
     };
-    let touched = history.touched.get(&write.site);
+    let touched = history.touched.get(&write.site).max(history.told_late.get(&write.site));
     let set = history.clock_set.get(&write.actor);
     let disturbed = [touched, set].into_iter().flatten().any(|step| step >= asked_at);
     let waited = write.clock.as_second() - asked.as_second();

@@ -67,7 +67,8 @@ fn dismiss(now: Timestamp, observed: &Observed<'_>, copy: &IssuedCertificate) ->
     if let Some(since) = &copy.metadata.deletion_timestamp {
         return await_agent(now, observed, since.0);
     }
-    // The policy reaches the copy with the deletion, not before.
+    // The policy reaches the copy just before the deletion, which is of the version that has it: whoever made the copy
+    // another's meanwhile keeps it.
     let policy = observed
         .intent
         .facts
@@ -78,8 +79,8 @@ fn dismiss(now: Timestamp, observed: &Observed<'_>, copy: &IssuedCertificate) ->
             propagate::propagate(observed, &namespace, Some(copy), trust)
         })
         .flatten();
-    let delete = Effect::DeleteCopy(ObjectVersion::of(copy));
-    Retirement { effects: policy.into_iter().chain([delete]).collect(), ..Retirement::default() }
+    let effect = policy.unwrap_or_else(|| Effect::DeleteCopy(ObjectVersion::of(copy)));
+    Retirement { effects: vec![effect], ..Retirement::default() }
 }
 
 fn await_agent(now: Timestamp, observed: &Observed<'_>, since: Timestamp) -> Retirement {
