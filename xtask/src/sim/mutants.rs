@@ -88,6 +88,8 @@ fn build(workspace: &Workspace) -> Result<PathBuf, Failure> {
         })?;
         save(&copy.join(file), &text)?;
     }
+    // A target of its own: cargo would take what it built of the copies for what it is to build of the workspace.
+    let target = workspace.target().join("mutants");
     Logged::new(workspace, "mutants", cargo())
         .args([
             "build",
@@ -99,10 +101,10 @@ fn build(workspace: &Workspace) -> Result<PathBuf, Failure> {
             "--quiet",
             "--target-dir",
         ])
-        .args([workspace.target()])
+        .args([&target])
         .directory(&copy)
         .run("a defect does not compile: mend the table in xtask/src/sim/table.rs")?;
-    Ok(workspace.target().join("sim").join("certmesh-sim-mutants"))
+    Ok(target.join("sim").join("certmesh-sim-mutants"))
 }
 
 /// Which defect is switched on.
