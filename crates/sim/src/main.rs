@@ -148,7 +148,7 @@ fn run_many(arguments: &Arguments) -> bool {
     let total = seeds.len();
     let every = (total as u64 / 10).max(1000);
     let tell = |runs: u64| {
-        if runs.is_multiple_of(every) {
+        if runs.is_multiple_of(every) && !arguments.bench {
             eprintln!("{runs} of {total} seeds");
         }
     };
