@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::machine;
-use crate::run::{Outcome, Plan, run};
+use crate::plan::Plan;
+use crate::run::{Outcome, run};
 
 /// What came of many runs.
 #[derive(Default)]

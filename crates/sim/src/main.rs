@@ -17,6 +17,7 @@ mod fleet;
 mod invariants;
 mod keys;
 mod machine;
+mod plan;
 mod port;
 mod process;
 #[cfg(test)]
@@ -35,7 +36,8 @@ mod world;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 use clap::Parser;
-use run::{Outcome, Plan};
+use plan::Plan;
+use run::Outcome;
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -79,7 +81,7 @@ struct Arguments {
     #[arg(long, default_value_t = 2)]
     clusters: usize,
     /// Steps with faults.
-    #[arg(long, default_value_t = run::STEPS)]
+    #[arg(long, default_value_t = plan::STEPS)]
     steps: u64,
     #[command(flatten)]
     fleet: fleet::Arguments,

@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::cluster::{HOME, ISTIO, Kind, to_value};
 use crate::invariants::endings::everything_is_finished_or_rightly_stalled;
 use crate::keys::Authority;
+use crate::plan::Plan;
 use crate::process::Actor;
-use crate::run::Plan;
 use crate::world::{REPLICAS, World};
 
 fn intent() -> ObjectRef {

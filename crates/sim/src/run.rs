@@ -1,16 +1,12 @@
 //! One run: faults for a while, then repair, then everything has to come to rest.
 
-use std::collections::BTreeSet;
-
 use certmesh_api::certificates::ObjectRef;
 
 use crate::invariants::{endings, signing};
-use crate::keys::KeySource;
+use crate::plan::Plan;
 use crate::witness::Violation;
 use crate::world::World;
 
-/// Steps with faults.
-pub(crate) const STEPS: u64 = 200;
 /// Seconds that pass at most until the next step with faults; whoever sleeps longer sleeps on.
 const LONGEST_PAUSE: i64 = 24 * 3600;
 /// Steps that everything may take to come to rest afterwards.
@@ -21,37 +17,6 @@ const PATIENCE: i64 = 4 * 3600;
 const AFTERTHOUGHTS: i64 = 305;
 /// Seconds of silence that follow.
 const SILENCE: i64 = 25 * 60;
-
-/// How a run is to be.
-#[derive(Clone, Debug)]
-pub(crate) struct Plan {
-    pub(crate) seed: u64,
-    pub(crate) clusters: usize,
-    pub(crate) steps: u64,
-    /// Whether anything may go wrong.
-    pub(crate) faulty: bool,
-    /// Only these faults happen.
-    pub(crate) only: Option<BTreeSet<u64>>,
-    /// Whether it is written down.
-    pub(crate) traced: bool,
-    /// Where agents have their keys from.
-    pub(crate) keys: KeySource,
-}
-
-impl Plan {
-    /// The ordinary run of a seed.
-    pub(crate) fn of(seed: u64) -> Self {
-        Self {
-            seed,
-            clusters: 2,
-            steps: STEPS,
-            faulty: true,
-            only: None,
-            traced: false,
-            keys: KeySource::Pool,
-        }
-    }
-}
 
 /// What came of a run.
 pub(crate) struct Outcome {

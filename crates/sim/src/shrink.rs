@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::run::{Outcome, Plan, run};
+use crate::plan::Plan;
+use crate::run::{Outcome, run};
 
 /// Runs that shrinking may take.
 const PATIENCE: usize = 400;
