@@ -82,3 +82,40 @@ impl Watches {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deadline::is_watch;
+    use http::{Request, Response};
+    use kube::client::Body;
+    use std::convert::Infallible;
+    use std::time::Duration;
+    use tokio::sync::Notify;
+
+    /// An API server without a single Secret, on which nothing happens.
+    fn empty_server() -> Client {
+        let service = tower::service_fn(|request: Request<Body>| async move {
+            if is_watch(&request) {
+                std::future::pending::<()>().await;
+            }
+            let list = r#"{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"1"},"items":[]}"#;
+            Ok::<_, Infallible>(Response::new(Body::from(list.as_bytes().to_vec())))
+        });
+        Client::new(service, "default")
+    }
+
+    /// Somebody's Secret stood where ours was to be. It was deleted after a pass had read it and before the first list of its
+    /// watch: an empty list woke nobody, and the certificate stayed stalled for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_list_without_the_secret_is_news() {
+        let (told, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let tell = Arc::clone(&told);
+        let targets =
+            Targets::new(empty_server(), Tasks::default(), stop.clone(), move |_| tell.notify_one());
+        targets.watch(&ObjectRef::new("istio-system", "cacerts"));
+        let in_time = tokio::time::timeout(Duration::from_secs(30), told.notified()).await;
+        stop.cancel();
+        assert!(in_time.is_ok(), "nobody was told");
+    }
+}
