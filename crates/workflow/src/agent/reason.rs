@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::Observed;
 use crate::examine::{Flaw, InPlace, IssuedFacts, Obstacle, Origin, Wanted};
-use crate::need::NeedReason;
+use crate::need::{Need, NeedReason};
 use crate::schedule;
 
 /// What the issued Secret says about a new certificate.
@@ -95,10 +95,17 @@ impl Question<'_> {
     fn chain_is_invalid(&self) -> Option<NeedReason> {
         let is_invalid = match (&self.issued.content, &self.issued.need) {
             (Err(Flaw::ChainInvalid(_)), _) => true,
-            (Ok(in_place), Some(recorded)) => in_place.trust != recorded.trust,
+            (Ok(in_place), Some(recorded)) => {
+                in_place.trust != recorded.trust || self.is_for_other_hosts(in_place, recorded)
+            }
             _ => false,
         };
         is_invalid.then_some(NeedReason::ChainInvalid)
+    }
+
+    /// A certificate of the recorded spec has its hosts; one that does not, such as the CA's own, is not what was issued.
+    fn is_for_other_hosts(&self, in_place: &InPlace, recorded: &Need) -> bool {
+        recorded.spec == self.wanted.digest && !in_place.certificate().identifies_exactly(&self.wanted.hosts)
     }
 
     /// Issuers date certificates back, so that one that begins in the future was signed by a clock that was far ahead, and

@@ -64,6 +64,12 @@ const NEEDS: &[(&str, NeedReason, Change)] = &[
         let root = world.authority.certificate().to_pem();
         file(world, "cert-chain.pem", &root);
     }),
+    ("the CA itself was put in its place", NeedReason::ChainInvalid, |world| {
+        let authority = world.authority.clone();
+        file(world, "ca-cert.pem", &authority.certificate().to_pem());
+        file(world, "cert-chain.pem", &authority.certificate().to_pem());
+        file(world, "ca-key.pem", &authority.key().to_pem());
+    }),
     ("a root was added by hand", NeedReason::ChainInvalid, |world| {
         let other = pki::root("other", world.now, pki::YEAR);
         let roots = world.authority.certificate().to_pem() + &other.certificate().to_pem();
