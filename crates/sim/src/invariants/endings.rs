@@ -266,14 +266,14 @@ pub(crate) fn next_change(world: &World) -> Option<jiff::Timestamp> {
         })
     };
     let secrets = world.clusters.iter().skip(1).filter(waits).flat_map(|cluster| cluster.all(Kind::Secret));
-    let brakes = secrets.map(|object| {
+    let begin = |object: std::sync::Arc<certmesh_apiserver::store::StoredObject>| {
         let certificate = Certificate::from_pem(data(&parsed(&object), CA_CERT)?).ok()?;
-        certificate.not_before().checked_add(jiff::SignedDuration::from_secs(BRAKE)).ok()
-    });
+        Some(certificate.not_before())
+    };
+    let brakes =
+        secrets.map(|object| begin(object)?.checked_add(jiff::SignedDuration::from_secs(BRAKE)).ok());
     // One that is in place, was signed by a clock that was ahead, and cannot be replaced.
-    let begins = world.clusters.iter().skip(1).flat_map(|cluster| cluster.all(Kind::Secret)).map(|object| {
-        let certificate = Certificate::from_pem(data(&parsed(&object), CA_CERT)?).ok()?;
-        Some(certificate.not_before()).filter(|begin| *begin > now)
-    });
+    let begins = world.clusters.iter().skip(1).flat_map(|cluster| cluster.all(Kind::Secret));
+    let begins = begins.map(|object| begin(object).filter(|begin| *begin > now));
     statuses.chain(answers).chain(brakes).chain(begins).flatten().min()
 }
