@@ -1,7 +1,9 @@
 //! The issue model is searched completely, and each defect is found.
 
+mod finding;
+
 use certmesh_models::issue::{Bounds, Defect, Edit, Intrusion, IssueModel, Kind, Role, Rotation};
-use stateright::{Checker, HasDiscoveries, Model};
+use stateright::{Checker, Model};
 use std::time::Instant;
 
 use Edit::{Create, Delete, Host, Renew};
@@ -212,15 +214,7 @@ fn every_defect_is_found() {
 }
 
 fn finds(bounds: Bounds, defect: Defect, violated: &'static str) {
-    let checker = IssueModel::new(bounds)
-        .checker()
-        .threads(THREADS)
-        .finish_when(HasDiscoveries::AnyOf([violated].into()))
-        .spawn_bfs()
-        .join();
-    let discovery = checker.discovery(violated);
-    let states = checker.unique_state_count();
-    let steps =
-        discovery.unwrap_or_else(|| panic!("{defect:?} is not found in {states} states")).into_actions();
+    let (states, steps) = finding::breaking(IssueModel::new(bounds), THREADS, violated);
+    let steps = steps.unwrap_or_else(|| panic!("{defect:?} is not found in {states} states"));
     println!("{defect:?}: found after {states} states, in {} steps", steps.len());
 }

@@ -1,7 +1,9 @@
 //! The lease model is searched completely, and each defect is found.
 
+mod finding;
+
 use certmesh_models::lease::{Defect, LeaseModel};
-use stateright::{Checker, HasDiscoveries, Model};
+use stateright::{Checker, Model};
 use std::time::Instant;
 
 const THREADS: usize = 2;
@@ -73,14 +75,7 @@ fn every_defect_is_found() {
 }
 
 fn finds(what: &str, model: LeaseModel, violated: &'static str) {
-    let checker = model
-        .checker()
-        .threads(THREADS)
-        .finish_when(HasDiscoveries::AnyOf([violated].into()))
-        .spawn_bfs()
-        .join();
-    let discovery = checker.discovery(violated);
-    let states = checker.unique_state_count();
-    let steps = discovery.unwrap_or_else(|| panic!("{what} is not found in {states} states")).into_actions();
+    let (states, steps) = finding::breaking(model, THREADS, violated);
+    let steps = steps.unwrap_or_else(|| panic!("{what} is not found in {states} states"));
     println!("{what}: found after {states} states: {steps:?}");
 }
